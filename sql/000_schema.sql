@@ -1,0 +1,16 @@
+-- Owns the schema, the extensions the engine stands on, and what is granted by default: nothing.
+--
+-- Functions are executable by public from the moment they are created, so 900_grants.sql revokes
+-- them all at the end of the same transaction. Global default privileges would do it earlier, but
+-- they would also change the functions of the project this is installed into.
+
+create extension if not exists pg_cron;
+create extension if not exists pg_net;
+create extension if not exists supabase_vault;
+
+create schema supasaasy;
+
+comment on schema supasaasy is
+  'SaaS data kept equal to its providers by Postgres itself: apps, entities, views and sync().';
+
+revoke all on schema supasaasy from public;

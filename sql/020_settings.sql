@@ -1,0 +1,175 @@
+-- Owns the settings of the installation: a row each, with a default, a kind that is checked when a
+-- value is set, and one sentence of what it does. Hosted roles may not set database parameters, so
+-- a table it is.
+
+create table supasaasy.settings (
+  name text primary key,
+  value text,
+  default_value text,
+  kind text not null,
+  description text not null,
+  constraint kind_is_known check (kind in ('text', 'url', 'integer', 'number', 'interval'))
+);
+
+comment on table supasaasy.settings is
+  'Settings of this installation; change one with supasaasy.set_setting(name, value).';
+
+insert into supasaasy.settings (name, kind, default_value, description)
+values
+  ('functions_url', 'url', null,
+    'Where the edge functions are: https://<project>.supabase.co/functions/v1'),
+  ('max_in_flight', 'integer', '64',
+    'How many tasks of all apps together may be leased at once'),
+  ('start_token_ttl', 'interval', '60 seconds',
+    'How long a started task may take to begin before it is started again'),
+  ('lease', 'interval', '90 seconds',
+    'How long one page may take from its begin to its completion'),
+  ('max_attempts', 'integer', '8',
+    'How many consecutive failures end a task'),
+  ('backoff_base', 'interval', '1 second',
+    'The wait after the first failure; it doubles with each further one'),
+  ('backoff_cap', 'interval', '5 minutes',
+    'The longest wait between two attempts'),
+  ('rate_headroom', 'number', '0.8',
+    'The share of a provider''s rate limit that syncs may use'),
+  ('sweep_batch', 'integer', '10000',
+    'How many rows one step of a sweep compares');
+
+create function supasaasy.setting(p_name text)
+returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_value text;
+begin
+  select coalesce(s.value, s.default_value)
+  into v_value
+  from supasaasy.settings s
+  where s.name = p_name;
+  if not found then
+    raise exception using
+      errcode = '22023',
+      message = format('cannot read setting "%s": it does not exist', p_name),
+      hint = format('Settings: %s.',
+        (select string_agg(s.name, ', ' order by s.name) from supasaasy.settings s));
+  end if;
+  return v_value;
+end;
+$$;
+
+comment on function supasaasy.setting(text) is
+  'The value of a setting, or its default.';
+
+create function supasaasy.check_setting_value(
+  p_name text,
+  p_kind text,
+  p_value text
+)
+returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_ok boolean;
+begin
+  if p_value is null then
+    return;
+  end if;
+  begin
+    v_ok := case p_kind
+      when 'integer' then p_value ~ '^[0-9]{1,9}$' and p_value::integer > 0
+      when 'number' then p_value ~ '^[0-9]{1,9}([.][0-9]{1,9})?$' and p_value::numeric > 0
+      when 'interval' then p_value::interval > interval '0'
+      when 'url' then p_value ~ '^https?://[^[:space:]]+[^/[:space:]]$'
+      else p_value <> ''
+    end;
+  exception
+    when invalid_datetime_format or datetime_field_overflow or interval_field_overflow then
+      v_ok := false;
+  end;
+  if not v_ok then
+    raise exception using
+      errcode = '22023',
+      message = format('cannot set "%s" to "%s": it is not a valid %s', p_name, p_value, p_kind),
+      hint = case p_kind
+        when 'integer' then 'Give a whole number above 0.'
+        when 'number' then 'Give a number above 0, such as 0.8.'
+        when 'interval' then 'Give a time span above 0, such as ''90 seconds''.'
+        when 'url' then 'Give an http or https URL without a slash at its end.'
+        else 'Give a text that is not empty, or null for the default.'
+      end;
+  end if;
+end;
+$$;
+
+comment on function supasaasy.check_setting_value(text, text, text) is
+  'Raises 22023 when a value is not of its setting''s kind.';
+
+create function supasaasy.check_setting()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform supasaasy.check_setting_value(new.name, new.kind, new.value);
+  return new;
+end;
+$$;
+
+comment on function supasaasy.check_setting() is
+  'Trigger: a setting''s value is of its kind.';
+
+create trigger check_setting
+before insert or update on supasaasy.settings
+for each row execute function supasaasy.check_setting();
+
+create function supasaasy.set_setting(
+  p_name text,
+  p_value text
+)
+returns text
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform supasaasy.setting(p_name);
+  update supasaasy.settings s
+  set value = p_value
+  where s.name = p_name;
+  return supasaasy.setting(p_name);
+end;
+$$;
+
+comment on function supasaasy.set_setting(text, text) is
+  'Sets a setting, or with null resets it to its default; returns the value in force.';
+
+-- A stack that created its own server says there where its functions are, so that a reset of the
+-- schema cannot lose it; the setting comes first.
+create function supasaasy.functions_url()
+returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_url text := coalesce(
+    supasaasy.setting('functions_url'),
+    nullif(current_setting('supasaasy.functions_url', true), '')
+  );
+begin
+  if v_url is null then
+    raise exception using
+      errcode = '55000',
+      message = 'cannot start a task: the setting "functions_url" is not set',
+      hint = 'select supasaasy.set_setting(''functions_url'', '
+        || '''https://<project>.supabase.co/functions/v1'');';
+  end if;
+  return v_url;
+end;
+$$;
+
+comment on function supasaasy.functions_url() is
+  'The base URL of the edge functions; raises 55000 when nothing says it.';

@@ -1,0 +1,128 @@
+-- Owns what the engine knows of providers: a row a connector and a row a resource, written by each
+-- connector's own connector.sql. Everything that a page's rows mean (id, creation time, archived,
+-- deleted, children) is declared here, so that SQL decides it and functions only carry pages.
+
+create table supasaasy.connectors (
+  connector text primary key,
+  display_name text not null,
+  api_version text not null,
+  config_keys text[] not null default '{}',
+  max_concurrency integer not null default 8,
+  rate_live numeric not null,
+  rate_sandbox numeric not null,
+  rate_endpoint numeric not null,
+  constraint connector_is_a_name check (connector ~ '^[a-z][a-z0-9]{0,30}$'),
+  constraint max_concurrency_is_positive check (max_concurrency > 0),
+  constraint rates_are_positive check (least(rate_live, rate_sandbox, rate_endpoint) > 0)
+);
+
+comment on table supasaasy.connectors is
+  'The providers that this build can sync, their API version and their rate limits per second.';
+
+create table supasaasy.resources (
+  collection_key text primary key,
+  connector text not null references supasaasy.connectors on delete cascade,
+  resource text not null,
+  position integer not null,
+  endpoint text not null,
+  page_size integer not null default 100,
+  listings jsonb not null default '[{}]',
+  filters_created boolean not null default false,
+  oldest_created bigint not null default 0,
+  read_lag interval not null default '0',
+  created_field text not null default 'created',
+  archived_when jsonpath,
+  archived_at_field text,
+  deleted_when jsonpath,
+  parent_collection_key text references supasaasy.resources,
+  children_path text[],
+  truncated_path text[],
+  volatile_paths text[] not null default '{}',
+  unique (connector, resource),
+  constraint collection_is_named_after_its_connector
+    check (collection_key = connector || '_' || resource),
+  constraint page_size_is_positive check (page_size > 0),
+  constraint listings_are_parameter_sets check (jsonb_typeof(listings) = 'array'),
+  constraint children_live_in_their_parent
+    check ((parent_collection_key is null) = (children_path is null))
+);
+
+comment on table supasaasy.resources is
+  'The collections of each connector, and what the fields of their objects mean.';
+comment on column supasaasy.resources.listings is
+  'Parameter sets that together list the resource; none for one that is listed by its parent only.';
+comment on column supasaasy.resources.endpoint is
+  'The name under which the provider limits requests for this resource.';
+comment on column supasaasy.resources.filters_created is
+  'Whether a listing can be limited to a range of creation seconds, and so be sliced.';
+comment on column supasaasy.resources.oldest_created is
+  'No object is older than this second: where halving a range begins, never a filter.';
+comment on column supasaasy.resources.read_lag is
+  'How far behind a listing may be, as the provider documents it.';
+comment on column supasaasy.resources.children_path is
+  'Where a parent''s payload holds this resource''s objects.';
+comment on column supasaasy.resources.truncated_path is
+  'Where a parent''s payload says that it holds only some of them.';
+
+create index resources_parent_idx on supasaasy.resources (parent_collection_key);
+
+create function supasaasy.resolve_resources(
+  p_connector text,
+  p_names text[]
+)
+returns text[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_unknown text;
+  v_orphan record;
+  v_keys text[];
+begin
+  select n.name
+  into v_unknown
+  from unnest(p_names) with ordinality as n (name, position)
+  where not exists (
+    select from supasaasy.resources r
+    where r.connector = p_connector and n.name in (r.resource, r.collection_key)
+  )
+  order by n.position
+  limit 1;
+  if found then
+    raise exception using
+      errcode = '22023',
+      message = format('connector "%s" has no resource "%s"',
+        p_connector, coalesce(v_unknown, 'null')),
+      hint = format('Resources: %s.', (
+        select string_agg(r.resource, ', ' order by r.position)
+        from supasaasy.resources r
+        where r.connector = p_connector
+      ));
+  end if;
+
+  select array_agg(r.collection_key order by r.position)
+  into v_keys
+  from supasaasy.resources r
+  where r.connector = p_connector
+    and (p_names is null or p_names && array[r.resource, r.collection_key]);
+
+  select r.resource, p.resource as parent
+  into v_orphan
+  from supasaasy.resources r
+  join supasaasy.resources p on p.collection_key = r.parent_collection_key
+  where r.collection_key = any (v_keys) and not (p.collection_key = any (v_keys))
+  limit 1;
+  if found then
+    raise exception using
+      errcode = '22023',
+      message = format('resource "%s" is synced as a part of "%s", which is not named',
+        v_orphan.resource, v_orphan.parent),
+      hint = format('Name "%s" as well.', v_orphan.parent);
+  end if;
+  return v_keys;
+end;
+$$;
+
+comment on function supasaasy.resolve_resources(text, text[]) is
+  'Collection keys of resources named as customer or stripe_customer (null: all), parents first.';

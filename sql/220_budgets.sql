@@ -1,0 +1,117 @@
+-- Owns the rate budgets: one bucket an app and one an endpoint of it, reserved before a request is
+-- made. Unlogged, since a crash may forget them: they begin anew at the provider's limits.
+--
+-- Each bucket is a single instant, next_at: a request takes the later of now and next_at, and
+-- moves it on by 1/rate. A refusal by the provider lowers the rate; it recovers with time.
+
+create unlogged table supasaasy.rate_budgets (
+  app_key text not null,
+  endpoint text not null,
+  next_at timestamptz not null,
+  factor double precision not null default 1,
+  slowed_at timestamptz not null,
+  primary key (app_key, endpoint),
+  constraint factor_is_a_share check (factor > 0 and factor <= 1)
+)
+with (fillfactor = 30, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+
+comment on table supasaasy.rate_budgets is
+  'The next free slot of each app (endpoint *) and of each of its endpoints.';
+comment on column supasaasy.rate_budgets.factor is
+  'The share of the budget left after the provider last refused; it recovers with time.';
+
+create function supasaasy.budget_rate(
+  p_app_key text,
+  p_endpoint text
+)
+returns double precision
+language sql
+stable
+set search_path = ''
+as $$
+  select supasaasy.setting('rate_headroom')::double precision * case
+    when p_endpoint <> '*' then c.rate_endpoint
+    when a.livemode then c.rate_live
+    else c.rate_sandbox
+  end
+  from supasaasy.apps a
+  join supasaasy.connectors c on c.connector = a.connector
+  where a.app_key = p_app_key;
+$$;
+
+comment on function supasaasy.budget_rate(text, text) is
+  'Requests per second that an app may make to an endpoint (* for all together).';
+
+-- The wait is at most p_patience; where it would be longer nothing is reserved, and the caller
+-- comes back after it.
+create function supasaasy.reserve_request(
+  p_app_key text,
+  p_endpoint text,
+  p_patience interval default '2 seconds'
+)
+returns interval
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := supasaasy.clock();
+  v_slot timestamptz;
+  v_buckets integer;
+begin
+  select max(greatest(b.next_at, v_now)), count(*)
+  into v_slot, v_buckets
+  from (
+    select b.next_at
+    from supasaasy.rate_budgets b
+    where b.app_key = p_app_key and b.endpoint in ('*', p_endpoint)
+    order by b.endpoint
+    for update
+  ) b;
+  if v_buckets < 2 then
+    insert into supasaasy.rate_budgets (app_key, endpoint, next_at, slowed_at)
+    values (p_app_key, '*', v_now, v_now), (p_app_key, p_endpoint, v_now, v_now)
+    on conflict (app_key, endpoint) do nothing;
+    return supasaasy.reserve_request(p_app_key, p_endpoint, p_patience);
+  end if;
+  if v_slot > v_now + p_patience then
+    return v_slot - v_now;
+  end if;
+  update supasaasy.rate_budgets b
+  set next_at = v_slot + interval '1 second' / (
+    supasaasy.budget_rate(p_app_key, b.endpoint)
+    * least(1, b.factor + extract(epoch from v_now - b.slowed_at) / 120)
+  )
+  where b.app_key = p_app_key and b.endpoint in ('*', p_endpoint);
+  return v_slot - v_now;
+end;
+$$;
+
+comment on function supasaasy.reserve_request(text, text, interval) is
+  'Reserves one request; returns how long to wait, more than p_patience if nothing was reserved.';
+
+-- What the provider named as its reason tells which bucket was too fast.
+create function supasaasy.slow_down(
+  p_app_key text,
+  p_endpoint text,
+  p_reason text,
+  p_retry_after interval
+)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  update supasaasy.rate_budgets b
+  set factor = greatest(
+      0.05,
+      least(1, b.factor + extract(epoch from supasaasy.clock() - b.slowed_at) / 120) * 0.7
+    ),
+    slowed_at = supasaasy.clock(),
+    next_at = greatest(b.next_at, supasaasy.clock() + coalesce(p_retry_after, '0'))
+  where b.app_key = p_app_key
+    and b.endpoint = case when p_reason like 'global%' then '*' else p_endpoint end;
+$$;
+
+comment on function supasaasy.slow_down(text, text, text, interval) is
+  'Lowers the budget that a provider''s refusal names.';

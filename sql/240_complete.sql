@@ -1,0 +1,331 @@
+-- Owns the end of a page that was fetched: rows, cursor, counters, slices and the next start token
+-- in one transaction.
+
+-- While pages remain and the app has room, the older half of the range becomes a task of its own,
+-- in half-open whole seconds, so that nothing is listed twice or between two slices. The lowest
+-- slice stays unbounded below: oldest_created only says where halving begins.
+create function supasaasy.split_task(
+  p_task supasaasy.sync_tasks,
+  p_resource supasaasy.resources
+)
+returns bigint
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_low bigint := coalesce(p_task.created_gte, p_resource.oldest_created);
+  v_middle bigint;
+  v_room integer;
+begin
+  if not p_resource.filters_created
+    or p_task.cursor_created is null
+    or p_task.cursor_created - v_low < 2
+  then
+    return 0;
+  end if;
+  select supasaasy.app_concurrency(a, c) - (
+    select count(*)
+    from (
+      select
+      from supasaasy.sync_tasks t
+      where t.app_key = p_task.app_key and t.state = 'leased'
+      union all
+      select
+      from (
+        select
+        from supasaasy.sync_tasks t
+        where t.app_key = p_task.app_key
+          and t.state in ('pending', 'waiting')
+          and t.priority = 2
+          and t.run_after < 'infinity'
+        limit 100
+      ) q
+    ) open
+  )
+  into v_room
+  from supasaasy.apps a
+  join supasaasy.connectors c on c.connector = a.connector
+  where a.app_key = p_task.app_key;
+  if v_room < 1 then
+    return 0;
+  end if;
+
+  v_middle := v_low + (p_task.cursor_created - v_low + 1) / 2;
+  insert into supasaasy.sync_tasks (
+    run_id, app_key, collection_key, kind, priority, params, created_gte, created_lt, page_size
+  )
+  values (
+    p_task.run_id, p_task.app_key, p_task.collection_key, 'list', 2, p_task.params,
+    p_task.created_gte, v_middle, p_task.page_size
+  );
+  update supasaasy.sync_tasks t
+  set created_gte = v_middle
+  where t.id = p_task.id;
+  return 1;
+end;
+$$;
+
+comment on function supasaasy.split_task(supasaasy.sync_tasks, supasaasy.resources) is
+  'Gives the older half of a listing''s remaining range to a new task if the app has room for it.';
+
+-- Children that a complete listing of their parent did not show are fetched one by one: only the
+-- provider's own answer deletes them.
+create function supasaasy.nominate_children(
+  p_task supasaasy.sync_tasks,
+  p_began_at timestamptz
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_ids text[];
+begin
+  select array_agg(e.external_id)
+  into v_ids
+  from supasaasy.entities e
+  where e.app_key = p_task.app_key
+    and e.collection_key = p_task.collection_key
+    and e.parent_external_id = p_task.external_id
+    and e.observed_until < p_began_at
+    and not (e.external_id = any (p_task.seen));
+  if v_ids is not null then
+    perform supasaasy.request_revalidation(
+      p_app_key := p_task.app_key,
+      p_collection_key := p_task.collection_key,
+      p_ids := v_ids,
+      p_after := array_fill(supasaasy.clock(), array[cardinality(v_ids)]),
+      p_run_id := p_task.run_id
+    );
+  end if;
+end;
+$$;
+
+comment on function supasaasy.nominate_children(supasaasy.sync_tasks, timestamptz) is
+  'Asks for a fetch of each child that a complete listing of its parent did not show.';
+
+create function supasaasy.complete_page(
+  p_task_id bigint,
+  p_work_token uuid,
+  p_rows jsonb,
+  p_next_cursor text default null,
+  p_missing text[] default '{}',
+  p_repaired text[] default '{}'
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_until timestamptz := supasaasy.clock();
+  v_task supasaasy.sync_tasks%rowtype;
+  v_resource supasaasy.resources%rowtype;
+  v_may_remove boolean;
+  v_counts record;
+  v_listed text[];
+  v_ended boolean;
+  v_next jsonb;
+  v_answer jsonb;
+begin
+  select t.* into v_task from supasaasy.sync_tasks t where t.id = p_task_id;
+  if v_task.answered_token = p_work_token then
+    return v_task.answer;
+  elsif v_task.work_token is distinct from p_work_token or p_work_token is null then
+    return jsonb_build_object('status', 'stale');
+  end if;
+  perform supasaasy.check_rows(v_task.collection_key, p_rows);
+  if v_task.kind = 'revalidate' then
+    perform supasaasy.check_fetched(v_task, p_rows, p_missing);
+  end if;
+
+  v_may_remove := supasaasy.lock_rows(
+    v_task.app_key, v_task.collection_key, p_rows, coalesce(p_missing, '{}')
+  );
+  if v_task.kind = 'revalidate' then
+    -- A page that disagrees holds the object and then asks for this task: so object before task.
+    perform from supasaasy.entities e
+    where e.app_key = v_task.app_key
+      and e.collection_key = v_task.collection_key
+      and e.external_id = v_task.external_id
+    for update;
+    perform from supasaasy.tombstones b
+    where b.app_key = v_task.app_key
+      and b.collection_key = v_task.collection_key
+      and b.external_id = v_task.external_id
+    for update;
+  end if;
+  select t.* into v_task from supasaasy.sync_tasks t where t.id = p_task_id for update;
+  if v_task.answered_token = p_work_token then
+    return v_task.answer;
+  elsif v_task.work_token is distinct from p_work_token then
+    return jsonb_build_object('status', 'stale');
+  end if;
+  select r.* into strict v_resource
+  from supasaasy.resources r where r.collection_key = v_task.collection_key;
+
+  v_counts := supasaasy.observe(
+    p_app_key := v_task.app_key,
+    p_collection_key := v_task.collection_key,
+    p_rows := p_rows,
+    p_missing := coalesce(p_missing, '{}'),
+    p_repaired := coalesce(p_repaired, '{}'),
+    p_parent := case when v_task.kind = 'children' then v_task.external_id end,
+    p_at := v_task.begun_at - v_resource.read_lag,
+    p_until := greatest(v_until, v_task.begun_at),
+    p_source := case v_task.kind when 'revalidate' then 'fetch' else 'page' end,
+    p_api_version := (
+      select c.api_version
+      from supasaasy.connectors c
+      where c.connector = v_resource.connector
+    ),
+    p_may_remove := v_may_remove,
+    p_run_id := v_task.run_id
+  );
+
+  v_listed := array(select r.value ->> 'id' from jsonb_array_elements(p_rows) as r (value));
+  if v_task.kind = 'list' and cardinality(v_listed) > 0 then
+    insert into supasaasy.sync_seen (run_id, external_id)
+    select v_task.run_id, l.external_id
+    from unnest(v_listed) as l (external_id)
+    on conflict do nothing;
+  end if;
+
+  v_ended := p_next_cursor is null and v_task.again_after is null;
+  update supasaasy.sync_tasks t
+  set cursor = p_next_cursor,
+    cursor_created = supasaasy.whole_number(p_rows -> -1 -> v_resource.created_field),
+    seen = case
+      when p_next_cursor is null and t.again_after is not null then '{}'
+      else t.seen || v_listed
+    end,
+    pages = t.pages + 1,
+    inserted = t.inserted + v_counts.inserted,
+    updated = t.updated + v_counts.updated,
+    unchanged = t.unchanged + v_counts.unchanged,
+    deleted = t.deleted + v_counts.deleted,
+    attempts = 0,
+    lost_leases = 0,
+    error_class = null,
+    error_message = null
+  where t.id = p_task_id
+  returning t.* into v_task;
+
+  if v_ended then
+    if v_task.kind = 'children' then
+      perform supasaasy.nominate_children(v_task, v_task.created_at);
+    end if;
+    perform supasaasy.end_task(p_task_id, 'done');
+  elsif p_next_cursor is null then
+    -- The object changed while it was being fetched: fetch it once more, after that change.
+    update supasaasy.sync_tasks t
+    set state = 'waiting',
+      run_after = t.again_after,
+      again_after = null,
+      work_token = null,
+      begun_at = null,
+      lease_expires_at = null
+    where t.id = p_task_id;
+  elsif v_task.kind = 'list' and supasaasy.split_task(v_task, v_resource) > 0 then
+    perform supasaasy.start_tasks(1, v_task.app_key);
+  end if;
+
+  if v_ended or p_next_cursor is null then
+    v_next := supasaasy.next_task(v_task.app_key);
+  elsif supasaasy.must_yield(v_task) then
+    perform supasaasy.put_back(p_task_id);
+    v_next := supasaasy.next_task(v_task.app_key);
+  else
+    v_next := supasaasy.issue_start_token(p_task_id);
+  end if;
+  v_answer := jsonb_build_object(
+    'status', 'ok',
+    'inserted', v_counts.inserted,
+    'updated', v_counts.updated,
+    'unchanged', v_counts.unchanged,
+    'deleted', v_counts.deleted,
+    'next', v_next
+  );
+  update supasaasy.sync_tasks t
+  set answered_token = p_work_token,
+    answer = v_answer
+  where t.id = p_task_id;
+  return v_answer;
+end;
+$$;
+
+-- Definer: functions hold no grant on entities or the queue.
+comment on function supasaasy.complete_page(bigint, uuid, jsonb, text, text[], text[]) is
+  'Stores one fetched page and says what to begin next; repeated, it returns the same answer.';
+
+create function supasaasy.check_fetched(
+  p_task supasaasy.sync_tasks,
+  p_rows jsonb,
+  p_missing text[]
+)
+returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_ids text[] := array(select r.value ->> 'id' from jsonb_array_elements(p_rows) as r (value))
+    || coalesce(p_missing, '{}');
+begin
+  if v_ids <> array[p_task.external_id] then
+    raise exception using
+      errcode = '22023',
+      message = format('cannot store the fetch of "%s" %s: the answer is about %s',
+        p_task.collection_key, p_task.external_id,
+        coalesce(nullif(left(array_to_string(v_ids, ', '), 60), ''), 'nothing'));
+  end if;
+end;
+$$;
+
+comment on function supasaasy.check_fetched(supasaasy.sync_tasks, jsonb, text[]) is
+  'Raises 22023 unless a fetch answers about the one object it was made for.';
+
+create function supasaasy.must_yield(p_task supasaasy.sync_tasks)
+returns boolean
+language sql
+volatile
+set search_path = ''
+as $$
+  select exists (
+    select
+    from generate_series(0, p_task.priority - 1) as p (priority)
+    cross join lateral (
+      select
+      from supasaasy.sync_tasks t
+      where t.app_key = p_task.app_key
+        and t.state in ('pending', 'waiting')
+        and t.priority = p.priority
+        and t.run_after <= supasaasy.clock()
+      limit 1
+    ) t
+  );
+$$;
+
+comment on function supasaasy.must_yield(supasaasy.sync_tasks) is
+  'Whether something more urgent of the same app is due: revalidations go before listings.';
+
+create function supasaasy.put_back(p_task_id bigint)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  update supasaasy.sync_tasks t
+  set state = 'pending',
+    start_token = null,
+    work_token = null,
+    begun_at = null,
+    lease_expires_at = null
+  where t.id = p_task_id;
+$$;
+
+comment on function supasaasy.put_back(bigint) is
+  'Returns a task to the queue as it stands.';

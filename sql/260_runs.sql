@@ -1,0 +1,372 @@
+-- Owns the course of a run: its turn, its first tasks, the end of its last, and the sweep between.
+--
+-- The sweep deletes nothing. It walks the collection's keys and nominates rows that the listing
+-- did not show; each nominee is fetched, and only the provider's own answer deletes it, because
+-- listings omit live objects (test clocks, a flip between two filtered listings, index lag).
+
+-- Starts a run: a task for each listing of its resource, and the marker that its sightings are
+-- kept. Called under the app's queue lock, when it is the run's turn.
+create function supasaasy.start_run(p_run_id bigint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := supasaasy.clock();
+  v_run supasaasy.sync_runs%rowtype;
+  v_job supasaasy.sync_jobs%rowtype;
+  v_resource supasaasy.resources%rowtype;
+begin
+  update supasaasy.sync_runs r
+  set status = 'running',
+    began_at = v_now
+  where r.id = p_run_id
+  returning r.* into strict v_run;
+  update supasaasy.sync_jobs j
+  set status = 'running',
+    started_at = coalesce(j.started_at, v_now)
+  where j.id = v_run.job_id
+  returning j.* into strict v_job;
+  select r.* into strict v_resource
+  from supasaasy.resources r
+  where r.collection_key = v_run.collection_key;
+
+  insert into supasaasy.sync_seen (run_id, external_id)
+  values (p_run_id, '')
+  on conflict do nothing;
+  -- The upper bound is frozen, a minute ahead for a provider's clock that is ahead of ours.
+  insert into supasaasy.sync_tasks (
+    run_id, app_key, collection_key, kind, priority, params, created_gte, created_lt, page_size
+  )
+  select
+    p_run_id, v_run.app_key, v_run.collection_key, 'list', 2, l.params,
+    case when v_resource.filters_created then ceil(extract(epoch from v_job.sync_from))::bigint end,
+    case when v_resource.filters_created then ceil(extract(epoch from v_now))::bigint + 60 end,
+    v_resource.page_size
+  from jsonb_array_elements(v_resource.listings) as l (params);
+end;
+$$;
+
+comment on function supasaasy.start_run(bigint) is
+  'Creates the first tasks of a run whose turn it is.';
+
+-- A resource of an app has one run at a time; the others wait in the order they were asked for.
+create function supasaasy.start_next_runs(p_app_key text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_run_id bigint;
+begin
+  perform supasaasy.lock_queue(p_app_key);
+  for v_run_id in
+    select f.id
+    from (
+      select distinct on (r.collection_key) r.id, r.status
+      from supasaasy.sync_runs r
+      where r.app_key = p_app_key and r.status in ('pending', 'running', 'sweeping')
+      order by r.collection_key, r.status = 'pending', r.id
+    ) f
+    where f.status = 'pending'
+    order by f.id
+  loop
+    perform supasaasy.start_run(v_run_id);
+  end loop;
+end;
+$$;
+
+comment on function supasaasy.start_next_runs(text) is
+  'Starts the runs of an app whose resource is free.';
+
+-- Ends a task. Who is last in a run, and in a job, is decided under the app's queue lock: two last
+-- tasks cannot miss each other.
+create function supasaasy.end_task(
+  p_task_id bigint,
+  p_state text
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_task supasaasy.sync_tasks%rowtype;
+begin
+  update supasaasy.sync_tasks t
+  set state = p_state,
+    finished_at = supasaasy.clock(),
+    start_token = null,
+    work_token = null,
+    begun_at = null,
+    lease_expires_at = null,
+    seen = null
+  where t.id = p_task_id
+  returning t.* into v_task;
+  if v_task.run_id is null then
+    return;
+  end if;
+  perform supasaasy.lock_queue(v_task.app_key);
+  perform supasaasy.advance_run(v_task.run_id);
+end;
+$$;
+
+comment on function supasaasy.end_task(bigint, text) is
+  'Ends a task, and what ends with it: its run, and its job.';
+
+-- Called under the app's queue lock, whenever a task of the run ended or a step of its sweep is due.
+create function supasaasy.advance_run(p_run_id bigint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_run supasaasy.sync_runs%rowtype;
+begin
+  select r.* into strict v_run from supasaasy.sync_runs r where r.id = p_run_id;
+  if v_run.status = 'running' then
+    if exists (
+      select from supasaasy.sync_tasks t
+      where t.run_id = p_run_id and t.state in ('pending', 'waiting', 'leased')
+    ) then
+      return;
+    elsif exists (
+      select from supasaasy.sync_tasks t where t.run_id = p_run_id and t.state = 'failed'
+    ) then
+      perform supasaasy.end_run(p_run_id, 'failed');
+      return;
+    elsif not exists (
+      select from supasaasy.sync_seen s where s.run_id = p_run_id and s.external_id = ''
+    ) then
+      update supasaasy.sync_runs r
+      set note = 'nothing was swept: the database restarted after a crash while this listing was '
+        || 'under way, and what it had seen is lost; run a full sync to find deleted objects'
+      where r.id = p_run_id;
+      perform supasaasy.end_run(p_run_id, 'completed');
+      return;
+    end if;
+    update supasaasy.sync_runs r
+    set status = 'sweeping'
+    where r.id = p_run_id;
+    v_run.status := 'sweeping';
+    v_run.swept_to := '';
+  end if;
+  if v_run.status = 'sweeping' then
+    perform supasaasy.sweep_step(v_run);
+  end if;
+end;
+$$;
+
+comment on function supasaasy.advance_run(bigint) is
+  'Moves a run on: to its sweep once every task of its listing succeeded, to its end after that.';
+
+-- One step of the sweep: a bounded range of keys. Rows observed since the run began, outside of
+-- sync_from, or seen by the listing are not nominated.
+create function supasaasy.sweep_step(p_run supasaasy.sync_runs)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+set enable_seqscan = off
+as $$
+declare
+  v_limit integer := supasaasy.setting('sweep_batch')::integer;
+  v_sync_from timestamptz;
+  v_last text;
+  v_compared integer;
+  v_nominees text[];
+begin
+  if p_run.swept_to is not null then
+    if not exists (
+      select from supasaasy.sync_seen s where s.run_id = p_run.id and s.external_id = ''
+    ) then
+      update supasaasy.sync_runs r
+      set swept_to = null,
+        note = 'the sweep stopped: the database restarted after a crash, and what the listing had '
+          || 'seen is lost; run a full sync to find deleted objects'
+      where r.id = p_run.id;
+    else
+      select j.sync_from into v_sync_from from supasaasy.sync_jobs j where j.id = p_run.job_id;
+      select
+        max(w.external_id),
+        count(*),
+        array_agg(w.external_id) filter (where w.absent)
+      into v_last, v_compared, v_nominees
+      from (
+        select
+          e.external_id,
+          e.observed_until < p_run.began_at
+            and (v_sync_from is null or e.source_created_at is null
+              or e.source_created_at >= v_sync_from)
+            and not exists (
+              select from supasaasy.sync_seen s
+              where s.run_id = p_run.id and s.external_id = e.external_id
+            ) as absent
+        from supasaasy.entities e
+        where e.app_key = p_run.app_key
+          and e.collection_key = p_run.collection_key
+          and e.external_id > p_run.swept_to
+        order by e.external_id
+        limit v_limit
+      ) w;
+      if v_nominees is not null then
+        perform supasaasy.request_revalidation(
+          p_app_key := p_run.app_key,
+          p_collection_key := p_run.collection_key,
+          p_ids := v_nominees,
+          p_after := array_fill(supasaasy.clock(), array[cardinality(v_nominees)]),
+          p_run_id := p_run.id
+        );
+      end if;
+      update supasaasy.sync_runs r
+      set swept_to = case when v_compared = v_limit then v_last end,
+        nominated = r.nominated + coalesce(cardinality(v_nominees), 0)
+      where r.id = p_run.id
+      returning r.* into p_run;
+      if p_run.swept_to is not null then
+        return;
+      end if;
+    end if;
+  end if;
+
+  if not exists (
+    select from supasaasy.sync_tasks t
+    where t.run_id = p_run.id and t.state in ('pending', 'waiting', 'leased')
+  ) then
+    perform supasaasy.end_run(p_run.id, case
+      when exists (
+        select from supasaasy.sync_tasks t where t.run_id = p_run.id and t.state = 'failed'
+      ) then 'failed'
+      else 'completed'
+    end);
+  end if;
+end;
+$$;
+
+comment on function supasaasy.sweep_step(supasaasy.sync_runs) is
+  'Compares the next keys of a collection with what was listed; ends the run after the last.';
+
+-- A watermark moves only after a clean finish, and to the start of the run.
+create function supasaasy.end_run(
+  p_run_id bigint,
+  p_status text
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_run supasaasy.sync_runs%rowtype;
+  v_job supasaasy.sync_jobs%rowtype;
+  v_read_lag interval;
+  v_failures text;
+begin
+  update supasaasy.sync_runs r
+  set status = p_status,
+    ended_at = supasaasy.clock(),
+    swept_to = null
+  where r.id = p_run_id
+  returning r.* into strict v_run;
+  select j.* into strict v_job from supasaasy.sync_jobs j where j.id = v_run.job_id;
+
+  if p_status = 'completed' and v_run.note is null then
+    select r.read_lag into v_read_lag
+    from supasaasy.resources r
+    where r.collection_key = v_run.collection_key;
+    insert into supasaasy.sync_state as s (
+      app_key, collection_key, complete_as_of, floor, floor_from
+    )
+    select
+      v_run.app_key, r.collection_key, v_run.began_at - v_read_lag, v_run.began_at - v_read_lag,
+      v_job.sync_from
+    from supasaasy.resources r
+    where r.collection_key = v_run.collection_key
+      or (
+        r.parent_collection_key = v_run.collection_key
+        and r.collection_key = any (v_job.resources)
+      )
+    on conflict (app_key, collection_key) do update
+    set complete_as_of = greatest(s.complete_as_of, excluded.complete_as_of),
+      floor = greatest(s.floor, excluded.floor),
+      floor_from = excluded.floor_from;
+  end if;
+
+  if not exists (
+    select from supasaasy.sync_runs r
+    where r.job_id = v_run.job_id and r.status in ('pending', 'running', 'sweeping')
+  ) and v_job.completed_at is null then
+    select string_agg(
+      format('%s: %s', f.collection_key, f.error_message), '; ' order by f.id
+    )
+    into v_failures
+    from (
+      select distinct on (t.collection_key, t.error_message)
+        t.collection_key, t.error_message, t.id
+      from supasaasy.sync_tasks t
+      join supasaasy.sync_runs r on r.id = t.run_id
+      where r.job_id = v_run.job_id and t.state = 'failed'
+      order by t.collection_key, t.error_message, t.id
+      limit 10
+    ) f;
+    update supasaasy.sync_jobs j
+    set status = case
+        when exists (
+          select from supasaasy.sync_runs r where r.job_id = j.id and r.status <> 'completed'
+        ) then 'failed'
+        else 'completed'
+      end,
+      completed_at = supasaasy.clock(),
+      error_message = coalesce(v_failures, (
+        select string_agg(format('%s: %s', r.collection_key, r.note), '; ' order by r.id)
+        from supasaasy.sync_runs r
+        where r.job_id = j.id and r.note is not null
+      ))
+    where j.id = v_run.job_id;
+  end if;
+  perform supasaasy.start_next_runs(v_run.app_key);
+end;
+$$;
+
+comment on function supasaasy.end_run(bigint, text) is
+  'Ends a run, its job if it was the last, and lets the next run of the resource start.';
+
+-- A key that the provider refuses fails what is left of the job at once, without asking again.
+create function supasaasy.fail_job_tasks(p_task_id bigint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_failed supasaasy.sync_tasks%rowtype;
+  v_id bigint;
+begin
+  select t.* into strict v_failed from supasaasy.sync_tasks t where t.id = p_task_id;
+  for v_id in
+    select t.id
+    from supasaasy.sync_tasks t
+    where t.state in ('pending', 'waiting')
+      and t.run_id in (
+        select r.id
+        from supasaasy.sync_runs r
+        join supasaasy.sync_runs o on o.job_id = r.job_id
+        where o.id = v_failed.run_id
+      )
+    order by t.id
+    for update of t skip locked
+  loop
+    update supasaasy.sync_tasks t
+    set error_class = v_failed.error_class,
+      error_message = v_failed.error_message
+    where t.id = v_id;
+    perform supasaasy.end_task(v_id, 'failed');
+  end loop;
+end;
+$$;
+
+comment on function supasaasy.fail_job_tasks(bigint) is
+  'Fails the waiting tasks of a failed task''s job with the same error.';

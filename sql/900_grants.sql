@@ -1,0 +1,64 @@
+-- Owns who may do what: all that is callable from outside is on this page.
+--
+-- anon and authenticated may do nothing. service_role may execute the functions below, which are
+-- security definer because it holds no grant on the tables they write, and may read the data.
+
+revoke all on schema supasaasy from public, anon, authenticated;
+revoke all on all tables in schema supasaasy from public, anon, authenticated, service_role;
+revoke all on all sequences in schema supasaasy from public, anon, authenticated, service_role;
+revoke all on all functions in schema supasaasy from public, anon, authenticated, service_role;
+
+grant usage on schema supasaasy to service_role;
+
+-- For users, in SQL or through PostgREST.
+grant execute on function
+  supasaasy.sync(text, text, text[]),
+  supasaasy.cancel(bigint),
+  supasaasy.retry(bigint),
+  supasaasy.job_status(bigint)
+to service_role;
+
+-- For the edge functions.
+grant execute on function
+  supasaasy.begin_page(bigint, uuid),
+  supasaasy.pin_account(bigint, uuid, text, text, boolean),
+  supasaasy.complete_page(bigint, uuid, jsonb, text, text[], text[]),
+  supasaasy.fail_page(bigint, uuid, text, text, double precision, text),
+  supasaasy.release_task(bigint, uuid)
+to service_role;
+
+-- The data. Views are security_invoker, so what they stand on is granted with them.
+grant select on
+  supasaasy.entities,
+  supasaasy.tombstones,
+  supasaasy.sync_state
+to service_role;
+do $$
+declare
+  v_table record;
+  v_function record;
+begin
+  for v_table in
+    select c.oid::regclass as name
+    from pg_catalog.pg_class c
+    where c.relnamespace = 'supasaasy'::regnamespace and c.relkind = 'r'
+  loop
+    execute format('alter table %s enable row level security', v_table.name);
+  end loop;
+  for v_table in
+    select c.oid::regclass as name
+    from pg_catalog.pg_class c
+    where c.relnamespace = 'supasaasy'::regnamespace and c.relkind = 'v'
+  loop
+    execute format('grant select on %s to service_role', v_table.name);
+  end loop;
+  -- Immutable functions read nothing but their arguments; views call them.
+  for v_function in
+    select p.oid::regprocedure as name
+    from pg_catalog.pg_proc p
+    where p.pronamespace = 'supasaasy'::regnamespace and p.provolatile = 'i'
+  loop
+    execute format('grant execute on function %s to service_role', v_function.name);
+  end loop;
+end;
+$$;
