@@ -13,7 +13,8 @@ export function repairRows(rows: unknown[]): { rows: unknown[]; repaired: string
     if (!suspicious.test(JSON.stringify(row) ?? '')) return row;
     const found = { changed: false };
     const copy = repair(row, found);
-    if (found.changed && typeof copy === 'object' && copy !== null && 'id' in copy) {
+    if (!found.changed) return row;
+    if (typeof copy === 'object' && copy !== null && 'id' in copy) {
       repaired.push(String(copy.id));
     }
     return copy;
