@@ -118,7 +118,7 @@ const readCreated = (query: Query): { from: number; to: number } => {
     const param = `created[${bound}]`;
     if (!['gt', 'gte', 'lt', 'lte'].includes(bound)) throw errors.unknownParam(param);
     const at = readInteger(param, raw);
-    if (bound === 'gt') range.from = Math.max(range.from, at);
+    if (bound === 'gt') range.from = Math.max(range.from, at + 1);
     if (bound === 'gte') range.from = Math.max(range.from, at);
     if (bound === 'lt') range.to = Math.min(range.to, at - 1);
     if (bound === 'lte') range.to = Math.min(range.to, at);
@@ -260,7 +260,7 @@ export const listCollection = (
     }
     const at = positionOf(rows, row);
     if (paging.after === null) span.to = Math.min(span.to, at);
-    else span.from = Math.max(span.from, at);
+    else span.from = Math.max(span.from, at + 1);
   }
   const { page, hasMore } = cutPage(
     (position) => rows[position] as Row,
