@@ -1,0 +1,121 @@
+// Owns background processes: started detached, with a log and a pid file in the instance's folder,
+// so that they outlive who started them and can be found again.
+
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { Instance } from './instance.ts';
+
+/** A program to run in the background. */
+export interface Program {
+  name: string;
+  command: string[];
+  env: Record<string, string>;
+  /** The unprivileged user to run as; the caller's own by default. */
+  uid?: number;
+}
+
+const pidFile = (instance: Instance, name: string) => `${instance.dir}/${name}.pid`;
+
+/** The log of a process of the instance. */
+export const logFile = (instance: Instance, name: string): string => `${instance.dir}/${name}.log`;
+
+/** Starts a program in the background, in a process group of its own. */
+export async function start(instance: Instance, program: Program): Promise<void> {
+  const [command = '', ...args] = program.command;
+  const log = openSync(logFile(instance, program.name), 'a');
+  const child = spawn(command, args, {
+    detached: true,
+    stdio: ['ignore', log, log],
+    env: program.env,
+    ...(program.uid !== undefined && { uid: program.uid, gid: program.uid }),
+  });
+  closeSync(log);
+  if (child.pid === undefined) throw new Error(`could not start ${program.name}: ${command}`);
+  child.unref();
+  await Deno.writeTextFile(pidFile(instance, program.name), String(child.pid));
+}
+
+/** The pid of a process that runs, or nothing. */
+export async function running(instance: Instance, name: string): Promise<number | undefined> {
+  const text = await Deno.readTextFile(pidFile(instance, name)).catch(() => '');
+  const pid = Number(text);
+  return pid > 0 && isAlive(pid) ? pid : undefined;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    // A zombie, whose parent has not yet looked, is not alive.
+    const stat = Deno.build.os === 'linux' ? Deno.readTextFileSync(`/proc/${pid}/stat`) : undefined;
+    if (stat !== undefined) return !/^\d+ \(.*\) Z/.test(stat);
+    const { success } = new Deno.Command('kill', {
+      args: ['-0', String(pid)],
+      stderr: 'null',
+    }).outputSync();
+    return success;
+  } catch {
+    return false;
+  }
+}
+
+/** Sends a signal to a process of the instance, and waits until it is gone. */
+export async function stop(
+  instance: Instance,
+  name: string,
+  signal: Deno.Signal = 'SIGTERM',
+): Promise<void> {
+  const pid = await running(instance, name);
+  if (pid !== undefined) {
+    Deno.kill(pid, signal);
+    for (let waited = 0; isAlive(pid); waited += 50) {
+      if (waited === 10_000) Deno.kill(pid, 'SIGKILL');
+      if (waited > 20_000) throw new Error(`${name} (pid ${pid}) does not stop`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  await Deno.remove(pidFile(instance, name)).catch(() => {});
+}
+
+/**
+ * @throws Error that names the port, what wants it and what to do, when something listens there
+ */
+export async function assertFree(port: number, wants: string): Promise<void> {
+  const free = await new Promise<boolean>((resolve) => {
+    const probe = createServer();
+    probe.once('error', () => resolve(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+  });
+  if (!free) {
+    throw new Error(
+      `port ${port} is taken, and ${wants} wants it: stop what listens there, or set ` +
+        `SUPASAASY_PORT to the first of ten other ports`,
+    );
+  }
+}
+
+/** Tries until it succeeds; the last error is thrown after `seconds`, with the process's log. */
+export async function until<T>(
+  instance: Instance,
+  name: string,
+  attempt: () => Promise<T>,
+  seconds = 30,
+): Promise<T> {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const died = await running(instance, name) === undefined;
+      if (Date.now() > end || died) {
+        const log = await Deno.readTextFile(logFile(instance, name)).catch(() => '');
+        const tail = log.trimEnd().split('\n').slice(-15).join('\n');
+        throw new Error(
+          `${name} ${died ? 'ended' : 'is not ready'}: ${
+            error instanceof Error ? error.message : error
+          }\n${tail}`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}

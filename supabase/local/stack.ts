@@ -1,0 +1,260 @@
+// Owns the command line of the local stack, and what up, down and reset mean.
+//
+//   deno run -A supabase/local/stack.ts up | down [--all] | reset | restart <process> | status | env
+//   deno run -A supabase/local/stack.ts extensions --share <folder> [name...]
+//   deno run -A supabase/local/stack.ts bootstrap --superuser <url>
+
+import postgres from 'postgres';
+import { z } from 'zod';
+import {
+  currentInstance,
+  type Instance,
+  isOwnUrl,
+  readEnv,
+  root,
+  type StackEnv,
+  writeEnv,
+} from './instance.ts';
+import { assertFree, logFile, running, start, stop, until } from './processes.ts';
+import { copyExtensions, setAuthenticatorPassword, stackIdOf, startServer } from './server.ts';
+
+/** The processes of a stack, in the order in which they start. */
+export const PROCESSES = ['postgres', 'gateway', 'functions', 'workers'] as const;
+export type ProcessName = (typeof PROCESSES)[number];
+
+const cli = new URL('node_modules/.bin/supabase', root).pathname;
+const rootDir = root.pathname.replace(/\/$/, '');
+
+/** The environment for children: never a DATABASE_URL that is not ours. */
+function childEnv(instance: Instance, extra: Record<string, string> = {}): Record<string, string> {
+  const { DATABASE_URL: _, ...env } = Deno.env.toObject();
+  return {
+    ...env,
+    DENO_NO_PACKAGE_JSON: '1',
+    SUPASAASY_STACK: instance.name,
+    SUPASAASY_PORT: String(instance.ports.gateway - 1),
+    ...extra,
+  };
+}
+
+async function supabase(...args: string[]): Promise<void> {
+  const { DATABASE_URL: _, ...env } = Deno.env.toObject();
+  const { success, stdout, stderr } = await new Deno.Command(cli, {
+    args: [...args, '--workdir', rootDir, '--yes'],
+    env: { ...env, SUPABASE_TELEMETRY_DISABLED: '1' },
+    clearEnv: true,
+    stdin: 'null',
+    stdout: 'piped',
+    stderr: 'piped',
+  }).output();
+  if (!success) {
+    const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+    const shown = args.map((arg) => arg.replace(/:[^:@/]+@/, ':***@')).join(' ');
+    throw new Error(`supabase ${shown} failed:\n${text.replace(/:[^:@/\s]+@/g, ':***@')}`);
+  }
+}
+
+async function connected<T>(url: string, run: (sql: postgres.Sql) => Promise<T>): Promise<T> {
+  const sql = postgres(url, { max: 1, connect_timeout: 5, onnotice: () => {} });
+  try {
+    return await run(sql);
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+async function isInstalled(url: string): Promise<boolean> {
+  return await connected(url, async (sql) => {
+    const [row] = await sql`select to_regnamespace('supasaasy') is not null as installed`;
+    return row?.installed === true;
+  });
+}
+
+/** Whether the instance itself created the server: the marker inside it is this instance's. */
+async function isOwnServer(env: StackEnv, instance: Instance): Promise<boolean> {
+  if (!isOwnUrl(env, instance)) return false;
+  return await connected(
+    env.SUPASAASY_DATABASE_URL,
+    async (sql) => await stackIdOf(sql) === env.SUPASAASY_STACK_ID,
+  );
+}
+
+async function startTypeScript(
+  instance: Instance,
+  name: ProcessName,
+  extra: Record<string, string> = {},
+): Promise<void> {
+  await start(instance, {
+    name,
+    command: [
+      Deno.execPath(),
+      'run',
+      '-A',
+      '--quiet',
+      new URL(`${name}.ts`, import.meta.url).pathname,
+    ],
+    env: childEnv(instance, extra),
+  });
+}
+
+async function answers(url: string): Promise<void> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(5000) });
+  await response.body?.cancel();
+}
+
+/**
+ * Starts what of the stack does not run, and installs the schema where there is none. Twice is
+ * harmless. A database named by SUPASAASY_DATABASE_URL is used as it is and never reset.
+ * @param extra environment for the functions, beside the caller's own
+ */
+export async function up(
+  instance: Instance,
+  extra: Record<string, string> = {},
+): Promise<StackEnv> {
+  const given = Deno.env.get('SUPASAASY_DATABASE_URL');
+  const old = await readEnv(instance);
+  const foreign = given && given !== old?.SUPASAASY_DATABASE_URL
+    ? given
+    : given && old && !isOwnUrl(old, instance)
+    ? given
+    : undefined;
+  const env = await writeEnv(instance, foreign);
+
+  if (!foreign) {
+    await startServer(instance, env);
+  }
+  if (!await running(instance, 'functions')) {
+    await assertFree(instance.ports.functions, 'the functions process');
+    await startTypeScript(instance, 'functions', extra);
+  }
+  if (await isOwnServer(env, instance)) {
+    if (!await isInstalled(env.SUPASAASY_DATABASE_URL)) {
+      await supabase('db', 'reset', `--remote=${env.SUPASAASY_DATABASE_URL}`);
+    }
+  } else {
+    await connected(env.SUPASAASY_DATABASE_URL, (sql) => setAuthenticatorPassword(sql, env));
+    await supabase('db', 'push', `--remote=${env.SUPASAASY_DATABASE_URL}`);
+    await connected(
+      env.SUPASAASY_DATABASE_URL,
+      (sql) =>
+        sql`select supasaasy.set_setting('functions_url', ${`${env.SUPABASE_URL}/functions/v1`})`,
+    );
+  }
+  if (!await running(instance, 'gateway')) {
+    await assertFree(instance.ports.gateway, 'the gateway');
+    await startTypeScript(instance, 'gateway');
+  }
+  if (!await running(instance, 'workers')) await startTypeScript(instance, 'workers');
+  await until(instance, 'gateway', () => answers(`${env.SUPABASE_URL}/health`));
+  await until(
+    instance,
+    'functions',
+    () => answers(`http://127.0.0.1:${instance.ports.functions}/`),
+  );
+  return env;
+}
+
+/** Stops every process of the instance, the database last. */
+export async function down(instance: Instance): Promise<void> {
+  for (const name of [...PROCESSES].reverse()) {
+    // SIGINT is PostgreSQL's fast shutdown.
+    await stop(instance, name, name === 'postgres' ? 'SIGINT' : 'SIGTERM');
+  }
+}
+
+/** Kills a process as a crash would. `up` starts it again. */
+export async function kill(instance: Instance, name: ProcessName): Promise<void> {
+  await stop(instance, name, 'SIGKILL');
+}
+
+/** Stops a process and starts it with the caller's environment. */
+export async function restart(
+  instance: Instance,
+  name: ProcessName,
+  extra: Record<string, string> = {},
+): Promise<void> {
+  await stop(instance, name, name === 'postgres' ? 'SIGINT' : 'SIGTERM');
+  await up(instance, extra);
+}
+
+/**
+ * Empties the database and installs the schema anew.
+ * @throws Error for a server that this instance did not create
+ */
+export async function reset(instance: Instance): Promise<void> {
+  const env = await readEnv(instance);
+  if (!env || !await isOwnServer(env, instance)) {
+    throw new Error(
+      'only a server that make up created is ever reset, and this is none: migrate it with ' +
+        'supabase db push',
+    );
+  }
+  await supabase('db', 'reset', `--remote=${env.SUPASAASY_DATABASE_URL}`);
+}
+
+/** The names of all instances that have a folder. */
+async function instanceNames(): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const entry of Deno.readDir(new URL('.local/', root))) {
+      if (entry.isDirectory) names.push(entry.name);
+    }
+  } catch {
+    // Nothing was ever started.
+  }
+  return names;
+}
+
+async function main(args: string[]): Promise<void> {
+  const [command = '', ...rest] = args;
+  const instance = currentInstance();
+  if (command === 'up') {
+    const env = await up(instance);
+    console.log(`database   ${env.SUPASAASY_DATABASE_URL.replace(/:[^:@/]+@/, ':***@')}`);
+    console.log(`gateway    ${env.SUPABASE_URL}`);
+    console.log(`functions  ${env.SUPABASE_URL}/functions/v1/<name>`);
+    const file = instance.name === 'dev' ? '.local/env' : `.local/${instance.name}/env`;
+    console.log(`keys       ${file}`);
+    console.log(`logs       .local/${instance.name}/*.log`);
+  } else if (command === 'down') {
+    const names = rest.includes('--all') ? await instanceNames() : [instance.name];
+    for (const name of names) {
+      await down({ ...instance, name, dir: new URL(`.local/${name}`, root).pathname });
+    }
+    console.log(`stopped: ${names.join(', ') || 'nothing ran'}`);
+  } else if (command === 'reset') {
+    await reset(instance);
+    console.log('the database is empty, and the schema installed anew');
+  } else if (command === 'restart') {
+    const name = z.enum(PROCESSES).parse(rest[0]);
+    await restart(instance, name);
+    console.log(`restarted ${name}`);
+  } else if (command === 'status') {
+    for (const name of PROCESSES) {
+      const pid = await running(instance, name);
+      console.log(
+        `${name.padEnd(10)} ${pid ? `runs, pid ${pid}` : 'does not run'}  ${
+          logFile(instance, name)
+        }`,
+      );
+    }
+  } else if (command === 'env') {
+    console.log(await Deno.readTextFile(`${instance.dir}/env`));
+  } else if (command === 'extensions' && rest[0] === '--share' && rest[1]) {
+    await copyExtensions(rest[1], rest.length > 2 ? rest.slice(2) : undefined);
+  } else if (command === 'bootstrap' && rest[0] === '--superuser' && rest[1]) {
+    const text = await Deno.readTextFile(new URL('./bootstrap.sql', import.meta.url));
+    await connected(rest[1], (sql) => sql.unsafe(text));
+  } else {
+    throw new Error(`unknown command "${args.join(' ')}": see the head of supabase/local/stack.ts`);
+  }
+}
+
+if (import.meta.main) {
+  try {
+    await main(Deno.args);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    Deno.exit(1);
+  }
+}
