@@ -20,20 +20,28 @@ const pidFile = (instance: Instance, name: string) => `${instance.dir}/${name}.p
 /** The log of a process of the instance. */
 export const logFile = (instance: Instance, name: string): string => `${instance.dir}/${name}.log`;
 
-/** Starts a program in the background, in a process group of its own. */
+/**
+ * Starts a program in the background, in a session of its own. A shell in between ends at once, so
+ * that the program is nobody's child: who started it need not wait for it when it dies.
+ */
 export async function start(instance: Instance, program: Program): Promise<void> {
-  const [command = '', ...args] = program.command;
   const log = openSync(logFile(instance, program.name), 'a');
-  const child = spawn(command, args, {
+  const shell = spawn('/bin/sh', ['-c', '"$@" >&2 & echo $!', 'sh', ...program.command], {
     detached: true,
-    stdio: ['ignore', log, log],
+    stdio: ['ignore', 'pipe', log],
     env: program.env,
     ...(program.uid !== undefined && { uid: program.uid, gid: program.uid }),
   });
   closeSync(log);
-  if (child.pid === undefined) throw new Error(`could not start ${program.name}: ${command}`);
-  child.unref();
-  await Deno.writeTextFile(pidFile(instance, program.name), String(child.pid));
+  let text = '';
+  shell.stdout?.setEncoding('utf8').on('data', (chunk: string) => text += chunk);
+  await new Promise<void>((resolve, reject) => {
+    shell.once('error', reject);
+    shell.once('close', () => resolve());
+  });
+  const pid = Number(text);
+  if (!(pid > 0)) throw new Error(`could not start ${program.name}: ${program.command[0]}`);
+  await Deno.writeTextFile(pidFile(instance, program.name), String(pid));
 }
 
 /** The pid of a process that runs, or nothing. */
@@ -93,12 +101,15 @@ export async function assertFree(port: number, wants: string): Promise<void> {
   }
 }
 
-/** Tries until it succeeds; the last error is thrown after `seconds`, with the process's log. */
+/**
+ * Tries until it succeeds. The last error is thrown with the end of the process's log: after
+ * `seconds`, or when the process has ended and nothing starts it again.
+ */
 export async function until<T>(
   instance: Instance,
   name: string,
   attempt: () => Promise<T>,
-  seconds = 30,
+  { seconds = 30, restarts = false } = {},
 ): Promise<T> {
   const end = Date.now() + seconds * 1000;
   for (;;) {
@@ -106,7 +117,7 @@ export async function until<T>(
       return await attempt();
     } catch (error) {
       const died = await running(instance, name) === undefined;
-      if (Date.now() > end || died) {
+      if (Date.now() > end || (died && !restarts)) {
         const log = await Deno.readTextFile(logFile(instance, name)).catch(() => '');
         const tail = log.trimEnd().split('\n').slice(-15).join('\n');
         throw new Error(

@@ -169,11 +169,11 @@ export async function startServer(instance: Instance, env: StackEnv): Promise<vo
     onnotice: () => {},
   });
   try {
-    // After a kill -9 the old backends may hold the shared memory for a moment.
+    // After a kill -9 the old processes may hold the data for a moment: start again until it goes.
     await until(instance, 'postgres', async () => {
       if (!await running(instance, 'postgres')) await start(instance, program);
       await sql`select 1`;
-    });
+    }, { restarts: true });
     await sql.unsafe(await Deno.readTextFile(new URL('./bootstrap.sql', import.meta.url)));
     await setPasswords(sql, env);
     const marks = {
