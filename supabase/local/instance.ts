@@ -40,7 +40,7 @@ const envSchema = z.object({
 /** What `.local/<name>/env` says, a line each. Keys and passwords are made once and kept. */
 export type StackEnv = z.infer<typeof envSchema>;
 
-const bases: Record<string, number> = { dev: 54420, demo: 54440, test: 54460 };
+const bases: Record<string, number> = { dev: 54420, demo: 54440, 'demo-live': 54450, test: 54460 };
 
 /**
  * The instance that SUPASAASY_STACK names (`dev` by default), at the base port SUPASAASY_PORT.

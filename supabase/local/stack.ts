@@ -154,9 +154,9 @@ export async function up(
   return env;
 }
 
-/** Stops every process of the instance, the database last. */
+/** Stops every process of the instance, the database last, and the demo's provider with them. */
 export async function down(instance: Instance): Promise<void> {
-  for (const name of [...PROCESSES].reverse()) {
+  for (const name of ['fake-stripe', ...[...PROCESSES].reverse()]) {
     // SIGINT is PostgreSQL's fast shutdown.
     await stop(instance, name, name === 'postgres' ? 'SIGINT' : 'SIGTERM');
   }
@@ -172,9 +172,9 @@ export async function restart(
   instance: Instance,
   name: ProcessName,
   extra: Record<string, string> = {},
-): Promise<void> {
+): Promise<StackEnv> {
   await stop(instance, name, name === 'postgres' ? 'SIGINT' : 'SIGTERM');
-  await up(instance, extra);
+  return await up(instance, extra);
 }
 
 /**
