@@ -5,7 +5,7 @@
 -- they would also change the functions of the project this is installed into.
 
 create extension if not exists pg_cron;
-create extension if not exists pg_net;
+create extension if not exists pg_net with schema extensions;
 create extension if not exists supabase_vault;
 
 create schema supasaasy;

@@ -132,7 +132,7 @@ begin
     'supasaasy-tick',
     case
       when (
-        select string_to_array(e.extversion, '.')::integer[] >= array[1, 5]
+        select regexp_match(e.extversion, '^(\d+)[.](\d+)')::integer[] >= array[1, 5]
         from pg_catalog.pg_extension e
         where e.extname = 'pg_cron'
       ) then '2 seconds'

@@ -9,7 +9,7 @@
 -- they would also change the functions of the project this is installed into.
 
 create extension if not exists pg_cron;
-create extension if not exists pg_net;
+create extension if not exists pg_net with schema extensions;
 create extension if not exists supabase_vault;
 
 create schema supasaasy;
@@ -3629,7 +3629,7 @@ begin
     'supasaasy-tick',
     case
       when (
-        select string_to_array(e.extversion, '.')::integer[] >= array[1, 5]
+        select regexp_match(e.extversion, '^(\d+)[.](\d+)')::integer[] >= array[1, 5]
         from pg_catalog.pg_extension e
         where e.extname = 'pg_cron'
       ) then '2 seconds'

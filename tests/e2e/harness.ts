@@ -22,7 +22,7 @@ export const COLLECTIONS = [
   'subscription_item',
 ] as const;
 
-const instance = currentInstance('test');
+const instance = currentInstance(Deno.env.get('SUPASAASY_STACK') ?? 'test');
 const FAKE_PORT = instance.ports.gateway + 7;
 const KEYS = {
   STRIPE_API_KEY: 'sk_test_e2e_main_1111',

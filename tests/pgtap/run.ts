@@ -27,7 +27,7 @@ async function linesOf(url: string, text: string): Promise<string[]> {
   }
 }
 
-const env = await up(currentInstance('test'));
+const env = await up(currentInstance(Deno.env.get('SUPASAASY_STACK') ?? 'test'));
 const url = env.SUPASAASY_DATABASE_URL;
 const setup = postgres(url, { max: 1, onnotice: () => {} });
 await setup.unsafe(await Deno.readTextFile(new URL('fixtures.sql', import.meta.url)));

@@ -1,8 +1,6 @@
 -- A stand-in for Supabase Vault: the same SQL API. Nothing here is encrypted: it is for secrets of
 -- a local database only.
 
-create schema vault;
-
 create table vault.secrets (
   id uuid primary key default gen_random_uuid(),
   name text,
