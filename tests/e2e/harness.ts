@@ -137,7 +137,7 @@ async function inWorld(options: Options, run: (world: World) => Promise<void>): 
   };
   const sql = await connect();
   try {
-    await clean(sql);
+    await clean(sql, stackEnv.SUPABASE_URL);
     if (options.functions === false) {
       await sql`select supasaasy.set_setting('functions_url', 'http://127.0.0.1:9/nothing')`;
     }
@@ -149,14 +149,14 @@ async function inWorld(options: Options, run: (world: World) => Promise<void>): 
     console.log(await report(sql).catch(String));
     throw error;
   } finally {
-    await clean(sql).catch(() => {});
+    await clean(sql, stackEnv.SUPABASE_URL).catch(() => {});
     await Promise.all(open.map((connection) => connection.end({ timeout: 1 })));
     await fake.stop();
   }
 }
 
 /** An empty schema with leases and waits short enough for a test, and no limit but the fake's. */
-async function clean(sql: Sql): Promise<void> {
+async function clean(sql: Sql, gateway: string): Promise<void> {
   await sql`
     truncate supasaasy.entities, supasaasy.tombstones, supasaasy.sync_seen, supasaasy.rate_budgets,
       supasaasy.sync_jobs, supasaasy.sync_runs, supasaasy.sync_tasks, supasaasy.sync_state,
@@ -164,6 +164,7 @@ async function clean(sql: Sql): Promise<void> {
   await sql`update supasaasy.settings set value = null where value is not null`;
   for (
     const [name, value] of [
+      ['functions_url', `${gateway}/functions/v1`],
       ['lease', '6 seconds'],
       ['start_token_ttl', '6 seconds'],
       ['backoff_base', '100 milliseconds'],
