@@ -1,9 +1,12 @@
 // Owns what a connector is: how one page or one object is asked for, and how a provider's errors
 // are told apart. What the rows mean is declared in each connector's connector.sql.
 
-/** What Postgres wants fetched: one page of a resource, or one object. Times are unix seconds. */
+/**
+ * What Postgres wants fetched: one page of a resource, one object, or one page of the provider's
+ * events. Times are unix seconds.
+ */
 export interface PageRequest {
-  operation: 'list' | 'get';
+  operation: 'list' | 'get' | 'events';
   /** The resource's name without the connector's, such as `customer`. */
   resource: string;
   /** The object to fetch, for `get`. */
@@ -28,6 +31,37 @@ export interface Page {
   nextCursor: string | null;
   /** Ids that the provider says do not exist (any more). */
   missing: string[];
+  /** A page of the provider's events, newest first; null for every other page. */
+  events?: ProviderEvent[];
+  /** The provider's clock when it answered, if it says so. */
+  providerTime?: Date;
+}
+
+/** A provider's event in the form that SQL applies (sql/120_events.sql). */
+export interface ProviderEvent {
+  id: string;
+  /** Unix seconds by the provider's clock. */
+  created: number;
+  /** The API version that `object` is rendered in; null if the event does not say. */
+  api_version: string | null;
+  /** The account that the event is of, if it is not the webhook's own. */
+  account: string | null;
+  livemode: boolean;
+  /** The resource that changed, and which object of it. */
+  resource: string;
+  external_id: string;
+  /** The object after the change; null when the event does not carry it whole. */
+  object: unknown;
+  deleted: boolean;
+}
+
+/** What a webhook request holds, before anybody trusts it. */
+export interface WebhookRequest {
+  /** The body exactly as received. */
+  body: string;
+  headers: Headers;
+  /** Every secret that is valid at present. */
+  secrets: string[];
 }
 
 /** Whose key it is. */
@@ -52,6 +86,16 @@ export interface Connector {
   identify(access: Access): Promise<Account>;
   /** Fetches one page or one object. Throws ProviderError. */
   fetchPage(access: Access, request: PageRequest): Promise<Page>;
+  /**
+   * Verifies a webhook and normalises its event; null for an event that is not about a resource.
+   * @throws InvalidSignature when no secret fits, or the signature is too old
+   */
+  readWebhook(request: WebhookRequest): Promise<ProviderEvent | null>;
+}
+
+/** A webhook that nobody with a valid secret has signed, or one signed too long ago. */
+export class InvalidSignature extends Error {
+  override name = 'InvalidSignature';
 }
 
 /** What went wrong, in the classes that `fail_page` knows (sql/250_fail.sql). */

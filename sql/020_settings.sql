@@ -32,6 +32,8 @@ values
     'The longest wait between two attempts'),
   ('rate_headroom', 'number', '0.8',
     'The share of a provider''s rate limit that syncs may use'),
+  ('clock_skew', 'interval', '2 seconds',
+    'How far a provider''s clock is taken to be from ours at least'),
   ('sweep_batch', 'integer', '10000',
     'How many rows one step of a sweep compares');
 

@@ -11,6 +11,9 @@ create table supasaasy.connectors (
   rate_live numeric not null,
   rate_sandbox numeric not null,
   rate_endpoint numeric not null,
+  event_lag interval not null default '0',
+  event_retention interval,
+  event_types_per_request integer not null default 20,
   constraint connector_is_a_name check (connector ~ '^[a-z][a-z0-9]{0,30}$'),
   constraint max_concurrency_is_positive check (max_concurrency > 0),
   constraint rates_are_positive check (least(rate_live, rate_sandbox, rate_endpoint) > 0)
@@ -18,6 +21,11 @@ create table supasaasy.connectors (
 
 comment on table supasaasy.connectors is
   'The providers that this build can sync, their API version and their rate limits per second.';
+
+comment on column supasaasy.connectors.event_lag is
+  'How late an event may show up in the provider''s list of events.';
+comment on column supasaasy.connectors.event_retention is
+  'How long the provider lists an event; null if it lists none.';
 
 create table supasaasy.resources (
   collection_key text primary key,
@@ -38,6 +46,8 @@ create table supasaasy.resources (
   children_path text[],
   truncated_path text[],
   volatile_paths text[] not null default '{}',
+  event_types text[] not null default '{}',
+  is_feed boolean not null default false,
   unique (connector, resource),
   constraint collection_is_named_after_its_connector
     check (collection_key = connector || '_' || resource),
@@ -64,6 +74,12 @@ comment on column supasaasy.resources.children_path is
 comment on column supasaasy.resources.truncated_path is
   'Where a parent''s payload says that it holds only some of them.';
 
+comment on column supasaasy.resources.event_types is
+  'The events that tell of every change of the resource; none if there are no such events.';
+comment on column supasaasy.resources.is_feed is
+  'The provider''s list of events: it is read by incremental syncs, and holds no objects.';
+
+create unique index resources_feed_idx on supasaasy.resources (connector) where is_feed;
 create index resources_parent_idx on supasaasy.resources (parent_collection_key);
 
 create function supasaasy.resolve_resources(
@@ -85,7 +101,9 @@ begin
   from unnest(p_names) with ordinality as n (name, position)
   where not exists (
     select from supasaasy.resources r
-    where r.connector = p_connector and n.name in (r.resource, r.collection_key)
+    where r.connector = p_connector
+      and not r.is_feed
+      and n.name in (r.resource, r.collection_key)
   )
   order by n.position
   limit 1;
@@ -97,7 +115,7 @@ begin
       hint = format('Resources: %s.', (
         select string_agg(r.resource, ', ' order by r.position)
         from supasaasy.resources r
-        where r.connector = p_connector
+        where r.connector = p_connector and not r.is_feed
       ));
   end if;
 
@@ -105,6 +123,7 @@ begin
   into v_keys
   from supasaasy.resources r
   where r.connector = p_connector
+    and not r.is_feed
     and (p_names is null or p_names && array[r.resource, r.collection_key]);
 
   select r.resource, p.resource as parent

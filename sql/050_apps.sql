@@ -13,6 +13,8 @@ create table supasaasy.apps (
   account_id text,
   livemode boolean,
   key_fingerprint text,
+  clock_skew interval,
+  webhook_error text,
   created_at timestamptz not null default supasaasy.clock(),
   updated_at timestamptz not null default supasaasy.clock(),
   constraint connector_is_registered foreign key (connector) references supasaasy.connectors,
@@ -25,6 +27,11 @@ comment on column supasaasy.apps.account_id is
   'The provider''s account that this app is pinned to; null until the first success.';
 comment on column supasaasy.apps.key_fingerprint is
   'A hash of the key that last proved to be of the pinned account.';
+
+comment on column supasaasy.apps.clock_skew is
+  'How far the provider''s clock was seen to be from ours at most.';
+comment on column supasaasy.apps.webhook_error is
+  'Why webhooks could not be received lately; null once one was.';
 
 create index apps_connector_idx on supasaasy.apps (connector);
 

@@ -45,6 +45,7 @@ create table supasaasy.sync_runs (
   ended_at timestamptz,
   swept_to text,
   nominated bigint not null default 0,
+  covers text[],
   note text,
   unique (job_id, collection_key),
   constraint status_is_known
@@ -61,6 +62,8 @@ comment on column supasaasy.sync_runs.swept_to is
   'The last external id that the sweep has compared.';
 comment on column supasaasy.sync_runs.nominated is
   'Rows that the listing did not show; each was or is fetched before anything is deleted.';
+comment on column supasaasy.sync_runs.covers is
+  'The collections that a run over the provider''s events keeps complete.';
 comment on column supasaasy.sync_runs.note is
   'What a user should know of this run, such as why nothing was swept.';
 

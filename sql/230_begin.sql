@@ -90,7 +90,11 @@ begin
     'api_key_env', v_app.config ->> 'api_key_env',
     'key_fingerprint', v_app.key_fingerprint,
     'resource', v_resource.resource,
-    'operation', case v_task.kind when 'revalidate' then 'get' else 'list' end,
+    'operation', case
+      when v_resource.is_feed then 'events'
+      when v_task.kind = 'revalidate' then 'get'
+      else 'list'
+    end,
     'external_id', case when v_task.kind = 'revalidate' then v_task.external_id end,
     'parent_id', case when v_task.kind = 'children' then v_task.external_id end,
     'params', v_task.params,

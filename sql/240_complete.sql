@@ -106,13 +106,86 @@ $$;
 comment on function supasaasy.nominate_children(supasaasy.sync_tasks, timestamptz) is
   'Asks for a fetch of each child that a complete listing of its parent did not show.';
 
+-- A page of events, oldest first: they are listed newest first, and may be of one object.
+create function supasaasy.apply_events(
+  p_app_key text,
+  p_events jsonb,
+  out inserted integer,
+  out updated integer,
+  out unchanged integer,
+  out deleted integer
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_event jsonb;
+  v_result record;
+begin
+  inserted := 0;
+  updated := 0;
+  unchanged := 0;
+  deleted := 0;
+  for v_event in
+    select e.value
+    from jsonb_array_elements(p_events) with ordinality as e (value, position)
+    left join supasaasy.resources r
+      on r.connector = v_app.connector
+      and r.resource = e.value ->> 'resource'
+    order by r.position, e.value ->> 'external_id', (e.value ->> 'created')::numeric,
+      e.position desc
+  loop
+    v_result := supasaasy.apply_event(v_app, v_event);
+    inserted := inserted + v_result.inserted;
+    updated := updated + v_result.updated;
+    unchanged := unchanged + v_result.unchanged;
+    deleted := deleted + v_result.deleted;
+  end loop;
+end;
+$$;
+
+comment on function supasaasy.apply_events(text, jsonb) is
+  'Applies a page of normalised events in key order, oldest first; returns true counts.';
+
+-- The provider's Date header, in whole seconds, was written between begin and completion. Only a
+-- skew that this proves is kept, and only if it is more than was known.
+create function supasaasy.measure_skew(
+  p_task supasaasy.sync_tasks,
+  p_provider_time timestamptz,
+  p_until timestamptz
+)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  update supasaasy.apps a
+  set clock_skew = m.proven + interval '1 second'
+  from (
+    select greatest(
+      p_provider_time - p_until,
+      p_task.begun_at - p_provider_time - interval '1 second'
+    ) as proven
+  ) m
+  where a.app_key = p_task.app_key
+    and m.proven > interval '0'
+    and m.proven + interval '1 second' > supasaasy.clock_skew(a.app_key);
+$$;
+
+comment on function supasaasy.measure_skew(supasaasy.sync_tasks, timestamptz, timestamptz) is
+  'Widens an app''s clock skew when a response proves that it is more.';
+
 create function supasaasy.complete_page(
   p_task_id bigint,
   p_work_token uuid,
   p_rows jsonb,
   p_next_cursor text default null,
   p_missing text[] default '{}',
-  p_repaired text[] default '{}'
+  p_repaired text[] default '{}',
+  p_events jsonb default null,
+  p_provider_time timestamptz default null
 )
 returns jsonb
 language plpgsql
@@ -137,14 +210,22 @@ begin
   elsif v_task.work_token is distinct from p_work_token or p_work_token is null then
     return jsonb_build_object('status', 'stale');
   end if;
+  select r.* into strict v_resource
+  from supasaasy.resources r where r.collection_key = v_task.collection_key;
   perform supasaasy.check_rows(v_task.collection_key, p_rows);
   if v_task.kind = 'revalidate' then
     perform supasaasy.check_fetched(v_task, p_rows, p_missing);
   end if;
 
-  v_may_remove := supasaasy.lock_rows(
-    v_task.app_key, v_task.collection_key, p_rows, coalesce(p_missing, '{}')
-  );
+  if v_resource.is_feed then
+    perform supasaasy.check_event(e.value)
+    from jsonb_array_elements(p_events) as e (value);
+    perform supasaasy.lock_events(v_task.app_key, p_events);
+  else
+    v_may_remove := supasaasy.lock_rows(
+      v_task.app_key, v_task.collection_key, p_rows, coalesce(p_missing, '{}')
+    );
+  end if;
   if v_task.kind = 'revalidate' then
     -- A page that disagrees holds the object and then asks for this task: so object before task.
     perform from supasaasy.entities e
@@ -164,27 +245,30 @@ begin
   elsif v_task.work_token is distinct from p_work_token then
     return jsonb_build_object('status', 'stale');
   end if;
-  select r.* into strict v_resource
-  from supasaasy.resources r where r.collection_key = v_task.collection_key;
+  perform supasaasy.measure_skew(v_task, p_provider_time, v_until);
 
-  v_counts := supasaasy.observe(
-    p_app_key := v_task.app_key,
-    p_collection_key := v_task.collection_key,
-    p_rows := p_rows,
-    p_missing := coalesce(p_missing, '{}'),
-    p_repaired := coalesce(p_repaired, '{}'),
-    p_parent := case when v_task.kind = 'children' then v_task.external_id end,
-    p_at := v_task.begun_at - v_resource.read_lag,
-    p_until := greatest(v_until, v_task.begun_at),
-    p_source := case v_task.kind when 'revalidate' then 'fetch' else 'page' end,
-    p_api_version := (
-      select c.api_version
-      from supasaasy.connectors c
-      where c.connector = v_resource.connector
-    ),
-    p_may_remove := v_may_remove,
-    p_run_id := v_task.run_id
-  );
+  if v_resource.is_feed then
+    v_counts := supasaasy.apply_events(v_task.app_key, p_events);
+  else
+    v_counts := supasaasy.observe(
+      p_app_key := v_task.app_key,
+      p_collection_key := v_task.collection_key,
+      p_rows := p_rows,
+      p_missing := coalesce(p_missing, '{}'),
+      p_repaired := coalesce(p_repaired, '{}'),
+      p_parent := case when v_task.kind = 'children' then v_task.external_id end,
+      p_at := v_task.begun_at - v_resource.read_lag,
+      p_until := greatest(v_until, v_task.begun_at),
+      p_source := case v_task.kind when 'revalidate' then 'fetch' else 'page' end,
+      p_api_version := (
+        select c.api_version
+        from supasaasy.connectors c
+        where c.connector = v_resource.connector
+      ),
+      p_may_remove := v_may_remove,
+      p_run_id := v_task.run_id
+    );
+  end if;
 
   v_listed := array(select r.value ->> 'id' from jsonb_array_elements(p_rows) as r (value));
   if v_task.kind = 'list' and cardinality(v_listed) > 0 then
@@ -197,7 +281,9 @@ begin
   v_ended := p_next_cursor is null and v_task.again_after is null;
   update supasaasy.sync_tasks t
   set cursor = p_next_cursor,
-    cursor_created = supasaasy.whole_number(p_rows -> -1 -> v_resource.created_field),
+    cursor_created = supasaasy.whole_number(
+      coalesce(p_events, p_rows) -> -1 -> v_resource.created_field
+    ),
     seen = case
       when p_next_cursor is null and t.again_after is not null then '{}'
       else t.seen || v_listed
@@ -258,7 +344,9 @@ end;
 $$;
 
 -- Definer: functions hold no grant on entities or the queue.
-comment on function supasaasy.complete_page(bigint, uuid, jsonb, text, text[], text[]) is
+comment on function supasaasy.complete_page(
+  bigint, uuid, jsonb, text, text[], text[], jsonb, timestamptz
+) is
   'Stores one fetched page and says what to begin next; repeated, it returns the same answer.';
 
 create function supasaasy.check_fetched(

@@ -41,15 +41,62 @@ begin
   )
   select
     p_run_id, v_run.app_key, v_run.collection_key, 'list', 2, l.params,
-    case when v_resource.filters_created then ceil(extract(epoch from v_job.sync_from))::bigint end,
+    case
+      when v_resource.is_feed then supasaasy.feed_start(v_run)
+      when v_resource.filters_created then ceil(extract(epoch from v_job.sync_from))::bigint
+    end,
     case when v_resource.filters_created then ceil(extract(epoch from v_now))::bigint + 60 end,
     v_resource.page_size
-  from jsonb_array_elements(v_resource.listings) as l (params);
+  from jsonb_array_elements(
+    case when v_resource.is_feed then supasaasy.feed_listings(v_run) else v_resource.listings end
+  ) as l (params);
 end;
 $$;
 
 comment on function supasaasy.start_run(bigint) is
   'Creates the first tasks of a run whose turn it is.';
+
+-- Where a run over the events begins: at the second up to which all that it covers is complete,
+-- with an overlap for the clocks' skew. What was seen before is not applied twice.
+create function supasaasy.feed_start(p_run supasaasy.sync_runs)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  select floor(extract(epoch from
+    min(s.complete_as_of) - supasaasy.clock_skew(p_run.app_key) - interval '10 seconds'
+  ))::bigint
+  from supasaasy.sync_state s
+  where s.app_key = p_run.app_key and s.collection_key = any (p_run.covers);
+$$;
+
+comment on function supasaasy.feed_start(supasaasy.sync_runs) is
+  'The first creation second of the events that a run must read.';
+
+create function supasaasy.feed_listings(p_run supasaasy.sync_runs)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object('types', g.types)), '[]')
+  from (
+    select string_agg(t.type, ',' order by t.position) as types
+    from (
+      select e.type, row_number() over (order by r.position, e.position) - 1 as position,
+        c.event_types_per_request
+      from supasaasy.resources r
+      join supasaasy.connectors c on c.connector = r.connector
+      cross join unnest(r.event_types) with ordinality as e (type, position)
+      where r.collection_key = any (p_run.covers)
+    ) t
+    group by t.position / t.event_types_per_request
+  ) g;
+$$;
+
+comment on function supasaasy.feed_listings(supasaasy.sync_runs) is
+  'The event types that a run must read, in as many listings as the provider''s limit demands.';
 
 -- A resource of an app has one run at a time; the others wait in the order they were asked for.
 create function supasaasy.start_next_runs(p_app_key text)
@@ -137,6 +184,9 @@ begin
       select from supasaasy.sync_tasks t where t.run_id = p_run_id and t.state = 'failed'
     ) then
       perform supasaasy.end_run(p_run_id, 'failed');
+      return;
+    elsif v_run.covers is not null then
+      perform supasaasy.end_run(p_run_id, 'completed');
       return;
     elsif not exists (
       select from supasaasy.sync_seen s where s.run_id = p_run_id and s.external_id = ''
@@ -273,7 +323,18 @@ begin
   returning r.* into strict v_run;
   select j.* into strict v_job from supasaasy.sync_jobs j where j.id = v_run.job_id;
 
-  if p_status = 'completed' and v_run.note is null then
+  if p_status = 'completed' and v_run.covers is not null then
+    update supasaasy.sync_state s
+    set complete_as_of = greatest(
+      s.complete_as_of,
+      v_run.began_at - supasaasy.clock_skew(v_run.app_key) - c.event_lag
+    )
+    from supasaasy.resources r
+    join supasaasy.connectors c on c.connector = r.connector
+    where r.collection_key = s.collection_key
+      and s.app_key = v_run.app_key
+      and (s.collection_key = any (v_run.covers) or r.parent_collection_key = any (v_run.covers));
+  elsif p_status = 'completed' and v_run.note is null then
     select r.read_lag into v_read_lag
     from supasaasy.resources r
     where r.collection_key = v_run.collection_key;

@@ -51,6 +51,44 @@ $$;
 comment on function supasaasy.find_job(bigint) is
   'A job by its id; raises 22023 when there is none.';
 
+-- What an incremental sync can bring up to date by reading events: what was complete once, not so
+-- long ago that events are no longer listed, and for no narrower sync_from than the present one.
+create function supasaasy.covered_by_events(
+  p_app supasaasy.apps,
+  p_resources text[]
+)
+returns text[]
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(array_agg(r.collection_key order by r.position), '{}')
+  from supasaasy.resources r
+  join supasaasy.connectors c on c.connector = r.connector
+  join supasaasy.sync_state s
+    on s.app_key = p_app.app_key
+    and s.collection_key = r.collection_key
+  where r.collection_key = any (p_resources)
+    and r.parent_collection_key is null
+    and r.event_types <> '{}'
+    and s.complete_as_of > supasaasy.clock() - c.event_retention + interval '1 day'
+    and (s.floor_from is null or p_app.sync_from >= s.floor_from)
+    -- A child that was never complete needs its parents listed.
+    and not exists (
+      select
+      from supasaasy.resources h
+      where h.parent_collection_key = r.collection_key
+        and h.collection_key = any (p_resources)
+        and not exists (
+          select from supasaasy.sync_state o
+          where o.app_key = p_app.app_key and o.collection_key = h.collection_key
+        )
+    );
+$$;
+
+comment on function supasaasy.covered_by_events(supasaasy.apps, text[]) is
+  'The resources that reading the provider''s events brings up to date; the others are listed.';
+
 -- The same wish twice is one job; another mode or other resources queue behind it, per resource.
 create function supasaasy.sync(
   p_app_key text,
@@ -67,6 +105,7 @@ declare
   v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
   v_resources text[];
   v_excluded text;
+  v_covers text[] := array[]::text[];
   v_job_id bigint;
 begin
   if p_mode is null or p_mode not in ('full', 'incremental') then
@@ -133,11 +172,18 @@ begin
   insert into supasaasy.sync_jobs (app_key, mode, resources, sync_from)
   values (p_app_key, p_mode, v_resources, v_app.sync_from)
   returning id into v_job_id;
-  insert into supasaasy.sync_runs (job_id, app_key, collection_key)
-  select v_job_id, p_app_key, r.collection_key
+  if p_mode = 'incremental' then
+    v_covers := supasaasy.covered_by_events(v_app, v_resources);
+  end if;
+  insert into supasaasy.sync_runs (job_id, app_key, collection_key, covers)
+  select v_job_id, p_app_key, r.collection_key, case when r.is_feed then v_covers end
   from supasaasy.resources r
-  where r.collection_key = any (v_resources)
-    and r.parent_collection_key is null
+  where case
+    when r.is_feed then r.connector = v_app.connector and v_covers <> '{}'
+    else r.parent_collection_key is null
+      and r.collection_key = any (v_resources)
+      and not (r.collection_key = any (v_covers))
+  end
   order by r.position;
   perform supasaasy.start_next_runs(p_app_key);
   perform supasaasy.start_tasks(100, p_app_key);
@@ -330,3 +376,53 @@ $$;
 -- Definer: whoever may execute it needs no grant on the queue.
 comment on function supasaasy.job_status(bigint) is
   'A job''s status, progress and true counts of what it changed.';
+
+create function supasaasy.refetch(
+  p_app_key text,
+  p_collection_key text,
+  p_external_id text
+)
+returns text
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_collections text[] := supasaasy.resolve_resources(v_app.connector, null);
+  v_collection_key text;
+begin
+  select r.collection_key
+  into v_collection_key
+  from supasaasy.resources r
+  where r.collection_key = any (v_collections)
+    and p_collection_key in (r.resource, r.collection_key);
+  if not found then
+    raise exception using
+      errcode = '22023',
+      message = format('connector "%s" has no collection "%s"',
+        v_app.connector, coalesce(p_collection_key, 'null')),
+      hint = format('Collections: %s.', array_to_string(v_collections, ', '));
+  end if;
+  if p_external_id is null or length(p_external_id) not between 1 and 255 then
+    raise exception using
+      errcode = '22023',
+      message = format('cannot fetch a %s with the id "%s"',
+        v_collection_key, coalesce(left(p_external_id, 60), 'null')),
+      hint = 'An id is a text of 1 to 255 characters.';
+  end if;
+  perform supasaasy.request_revalidation(
+    p_app_key := p_app_key,
+    p_collection_key := v_collection_key,
+    p_ids := array[p_external_id],
+    p_after := array[supasaasy.clock() - interval '10 milliseconds']
+  );
+  perform supasaasy.start_tasks(1, p_app_key);
+  return format('fetching %s %s', v_collection_key, p_external_id);
+end;
+$$;
+
+-- Definer: whoever may execute it needs no grant on the queue.
+comment on function supasaasy.refetch(text, text, text) is
+  'Fetches one object from its provider, and makes Postgres equal to it.';

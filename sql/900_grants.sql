@@ -15,6 +15,7 @@ grant execute on function
   supasaasy.sync(text, text, text[]),
   supasaasy.cancel(bigint),
   supasaasy.retry(bigint),
+  supasaasy.refetch(text, text, text),
   supasaasy.job_status(bigint)
 to service_role;
 
@@ -22,9 +23,12 @@ to service_role;
 grant execute on function
   supasaasy.begin_page(bigint, uuid),
   supasaasy.pin_account(bigint, uuid, text, text, boolean),
-  supasaasy.complete_page(bigint, uuid, jsonb, text, text[], text[]),
+  supasaasy.complete_page(bigint, uuid, jsonb, text, text[], text[], jsonb, timestamptz),
   supasaasy.fail_page(bigint, uuid, text, text, double precision, text),
-  supasaasy.release_task(bigint, uuid)
+  supasaasy.release_task(bigint, uuid),
+  supasaasy.webhook_app(text),
+  supasaasy.receive_event(text, jsonb),
+  supasaasy.report_webhook_error(text, text)
 to service_role;
 
 -- The data. Views are security_invoker, so what they stand on is granted with them.

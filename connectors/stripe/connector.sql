@@ -3,9 +3,10 @@
 -- what an index row holds; ids, emails and states never reach the bound.
 
 insert into supasaasy.connectors (
-  connector, display_name, api_version, max_concurrency, rate_live, rate_sandbox, rate_endpoint
+  connector, display_name, api_version, max_concurrency, rate_live, rate_sandbox, rate_endpoint,
+  event_lag, event_retention
 )
-values ('stripe', 'Stripe', '2026-10-28.endive', 8, 100, 25, 25);
+values ('stripe', 'Stripe', '2026-10-28.endive', 8, 100, 25, 25, '60 seconds', '30 days');
 
 -- 1293840000 is the first second of 2011: no Stripe object is older.
 insert into supasaasy.resources (
@@ -38,6 +39,28 @@ insert into supasaasy.resources (
 values
   ('stripe_subscription_item', 'stripe', 'subscription_item', 6, 'subscription_items', '[]',
     '$.deleted == true', 'stripe_subscription', '{items,data}', '{items,has_more}');
+
+update supasaasy.resources
+set event_types = case resource
+  when 'subscription' then array[
+    'customer.subscription.created',
+    'customer.subscription.updated',
+    'customer.subscription.deleted',
+    'customer.subscription.paused',
+    'customer.subscription.resumed',
+    'customer.subscription.pending_update_applied',
+    'customer.subscription.pending_update_expired',
+    'customer.subscription.trial_will_end'
+  ]
+  else array[resource || '.created', resource || '.updated', resource || '.deleted']
+end
+where connector = 'stripe' and parent_collection_key is null;
+
+insert into supasaasy.resources (
+  collection_key, connector, resource, position, endpoint, filters_created, oldest_created,
+  listings, is_feed
+)
+values ('stripe_event', 'stripe', 'event', 0, 'events', true, 1293840000, '[]', true);
 
 create index stripe_customer_email_idx
 on supasaasy.entities (left(raw_payload ->> 'email', 255))

@@ -7,14 +7,26 @@ import {
   type Access,
   type Connector,
   type ErrorClass,
+  InvalidSignature,
   type Page,
   type PageRequest,
   ProviderError,
+  type ProviderEvent,
 } from '../connector.ts';
+import { normalise } from './events.ts';
 
 const listSchema = z.object({ data: z.array(z.unknown()), has_more: z.boolean() });
 const objectSchema = z.looseObject({ id: z.string() });
 const accountSchema = z.object({ id: z.string().min(1) });
+
+const TOLERANCE_SECONDS = 300;
+
+/** The SDK's verifier of signatures, which needs neither a key nor a request. */
+function signatures(): NonNullable<Stripe['webhooks']['signature']> {
+  const { signature } = new Stripe('none', { httpClient: Stripe.createFetchHttpClient() }).webhooks;
+  if (!signature) throw new Error('the Stripe SDK has no verifier of signatures');
+  return signature;
+}
 
 /** The SDK, set up for one request. `STRIPE_API_BASE` points it at a proxy or a fake. */
 function client(access: Access): Stripe {
@@ -59,6 +71,7 @@ function endpoint(sdk: Stripe, resource: string): Endpoint {
     plan: sdk.plans,
     subscription: sdk.subscriptions,
     subscription_item: sdk.subscriptionItems,
+    event: sdk.events,
   };
   const found = endpoints[resource];
   if (found === undefined) {
@@ -72,8 +85,10 @@ function listParams(request: PageRequest): Record<string, unknown> {
     ...(request.createdGte !== null && { gte: request.createdGte }),
     ...(request.createdLt !== null && { lt: request.createdLt }),
   };
+  const { types, ...params } = request.params;
   return {
-    ...request.params,
+    ...params,
+    ...(types !== undefined && { types: types.split(',') }),
     limit: request.pageSize,
     ...(request.parentId !== null && { subscription: request.parentId }),
     ...(request.cursor !== null && { starting_after: request.cursor }),
@@ -83,13 +98,35 @@ function listParams(request: PageRequest): Record<string, unknown> {
 
 async function list(sdk: Stripe, request: PageRequest): Promise<Page> {
   const answer = await endpoint(sdk, request.resource).list(listParams(request));
+  const providerTime = dateOf(answer);
   const parsed = listSchema.safeParse(answer);
   if (!parsed.success) throw malformed('a list', answer);
   const last = parsed.data.data.at(-1);
-  if (!parsed.data.has_more) return { rows: parsed.data.data, nextCursor: null, missing: [] };
+  const page = { rows: parsed.data.data, missing: [], ...providerTime };
+  if (!parsed.data.has_more) return { ...page, nextCursor: null };
   const cursor = objectSchema.safeParse(last);
   if (!cursor.success) throw malformed('a list whose last object has an id', answer);
-  return { rows: parsed.data.data, nextCursor: cursor.data.id, missing: [] };
+  return { ...page, nextCursor: cursor.data.id };
+}
+
+/** The provider's clock, out of the answer's Date header: it is in whole seconds. */
+function dateOf(answer: unknown): { providerTime?: Date } {
+  const headers = (answer as { lastResponse?: { headers?: Record<string, string> } }).lastResponse
+    ?.headers;
+  const time = new Date(headers?.date ?? Number.NaN);
+  return Number.isNaN(time.getTime()) ? {} : { providerTime: time };
+}
+
+/** A page of events. One whose cursor is no longer listed is the end: all older ones are gone too. */
+async function listEvents(sdk: Stripe, request: PageRequest): Promise<Page> {
+  try {
+    const page = await list(sdk, request);
+    const events = page.rows.map((row) => normalise(row)).filter((event) => event !== null);
+    return { ...page, rows: [], events };
+  } catch (error) {
+    if (errorClass(error) !== 'cursor_gone') throw error;
+    return { rows: [], events: [], nextCursor: null, missing: [] };
+  }
 }
 
 async function get(sdk: Stripe, request: PageRequest): Promise<Page> {
@@ -139,7 +176,8 @@ export function classify(error: unknown): ProviderError {
   return new ProviderError(errorClass(error), message, detail);
 }
 
-function errorClass(error: InstanceType<typeof Stripe.errors.StripeError>): ErrorClass {
+function errorClass(error: unknown): ErrorClass {
+  if (!(error instanceof Stripe.errors.StripeError)) return 'transient';
   const status = error.statusCode;
   if (status === 429) return 'rate_limited';
   if (status === 401) return 'auth';
@@ -172,9 +210,32 @@ export const stripe: Connector = {
   async fetchPage(access, request) {
     try {
       const sdk = client(access);
-      return request.operation === 'get' ? await get(sdk, request) : await list(sdk, request);
+      const operations = { get, list, events: listEvents };
+      return await operations[request.operation](sdk, request);
     } catch (error) {
       throw classify(error);
     }
+  },
+
+  async readWebhook({ body, headers, secrets }): Promise<ProviderEvent | null> {
+    const signature = headers.get('stripe-signature');
+    if (!signature) throw new InvalidSignature('no Stripe-Signature');
+    const crypto = Stripe.createSubtleCryptoProvider();
+    const verifier = signatures();
+    for (const secret of secrets) {
+      try {
+        await verifier.verifyHeaderAsync(
+          body,
+          signature,
+          secret,
+          TOLERANCE_SECONDS,
+          crypto,
+        );
+        return normalise(JSON.parse(body));
+      } catch (error) {
+        if (!(error instanceof Stripe.errors.StripeSignatureVerificationError)) throw error;
+      }
+    }
+    throw new InvalidSignature('no secret fits, or the signature is too old');
   },
 };

@@ -1,5 +1,7 @@
 // Owns code points that JSON can carry and jsonb refuses: U+0000 and lone surrogates.
 
+import type { ProviderEvent } from '../../connectors/connector.ts';
+
 const suspicious = /\\u0000|\\ud[89a-f][0-9a-f]{2}/i;
 
 /**
@@ -20,6 +22,14 @@ export function repairRows(rows: unknown[]): { rows: unknown[]; repaired: string
     return copy;
   });
   return { rows: result, repaired };
+}
+
+/** The same for events: one whose object was changed says so. */
+export function repairEvents(events: ProviderEvent[]): (ProviderEvent & { repaired?: true })[] {
+  return events.map((event) => {
+    const { rows: [object], repaired } = repairRows([event.object]);
+    return repaired.length > 0 ? { ...event, object, repaired: true } : event;
+  });
 }
 
 function repair(value: unknown, found: { changed: boolean }): unknown {

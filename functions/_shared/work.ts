@@ -19,7 +19,7 @@ const orderSchema = z.object({
   api_key_env: z.string(),
   key_fingerprint: z.string().nullable(),
   resource: z.string(),
-  operation: z.enum(['list', 'get']),
+  operation: z.enum(['list', 'get', 'events']),
   external_id: z.string().nullable(),
   parent_id: z.string().nullable(),
   params: z.record(z.string(), z.string()),

@@ -3,7 +3,8 @@
 
 import { z } from 'zod';
 import { type Connector, type PageRequest, ProviderError } from '../../connectors/connector.ts';
-import { repairRows } from '../_shared/repair.ts';
+import { answer, readBody } from '../_shared/http.ts';
+import { repairEvents, repairRows } from '../_shared/repair.ts';
 import { type Rpc, RpcError } from '../_shared/rpc.ts';
 import { begunSchema, endedSchema, type Order, type Start, startSchema } from '../_shared/work.ts';
 
@@ -27,7 +28,7 @@ let concurrent = 0;
 /** Answers 202 at once and works on after that: pg_net waits for its slowest request. */
 export async function handle(request: Request, deps: Deps): Promise<Response> {
   if (request.method !== 'POST') return answer(405, 'use POST');
-  const text = await readBody(request);
+  const text = await readBody(request, MAX_BODY);
   if (text === undefined) return answer(413, `the body is longer than ${MAX_BODY} bytes`);
   let body: unknown;
   try {
@@ -45,21 +46,6 @@ export async function handle(request: Request, deps: Deps): Promise<Response> {
       .finally(() => concurrent -= 1),
   );
   return answer(202, 'started');
-}
-
-function answer(status: number, message: string): Response {
-  return Response.json({ message }, { status });
-}
-
-/** The body's text, or nothing when it is too long: it is cut off while it is read. */
-async function readBody(request: Request): Promise<string | undefined> {
-  let text = '';
-  const decoder = new TextDecoder();
-  for await (const chunk of request.body ?? []) {
-    text += decoder.decode(chunk, { stream: true });
-    if (text.length > MAX_BODY) return undefined;
-  }
-  return text;
 }
 
 /** One page, from its start token to the next one. */
@@ -114,6 +100,8 @@ async function work(taskId: number, order: Order, deps: Deps): Promise<Start | n
       p_next_cursor: page.nextCursor,
       p_missing: page.missing,
       p_repaired: repaired,
+      p_events: page.events ? repairEvents(page.events) : null,
+      p_provider_time: page.providerTime?.toISOString() ?? null,
     });
   } catch (error) {
     return await end(deps, 'fail_page', { ...token, ...failure(error) });

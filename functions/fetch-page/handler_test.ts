@@ -44,6 +44,7 @@ function setUp(
   const connector: Connector = {
     name: 'stripe',
     identify: () => Promise.resolve({ accountId: 'acct_1', livemode: false }),
+    readWebhook: () => Promise.resolve(null),
     fetchPage: options.page ??
       (() => Promise.resolve({ rows: [{ id: 'cus_1' }], nextCursor: null, missing: [] })),
   };
@@ -170,6 +171,8 @@ Deno.test('a page goes to Postgres repaired, and the next one is started', async
       p_next_cursor: 'cus_1',
       p_missing: [],
       p_repaired: ['cus_1'],
+      p_events: null,
+      p_provider_time: null,
     },
   });
   assert.deepEqual(relays, [NEXT]);

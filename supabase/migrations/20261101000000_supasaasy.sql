@@ -104,6 +104,8 @@ values
     'The longest wait between two attempts'),
   ('rate_headroom', 'number', '0.8',
     'The share of a provider''s rate limit that syncs may use'),
+  ('clock_skew', 'interval', '2 seconds',
+    'How far a provider''s clock is taken to be from ours at least'),
   ('sweep_batch', 'integer', '10000',
     'How many rows one step of a sweep compares');
 
@@ -339,6 +341,9 @@ create table supasaasy.connectors (
   rate_live numeric not null,
   rate_sandbox numeric not null,
   rate_endpoint numeric not null,
+  event_lag interval not null default '0',
+  event_retention interval,
+  event_types_per_request integer not null default 20,
   constraint connector_is_a_name check (connector ~ '^[a-z][a-z0-9]{0,30}$'),
   constraint max_concurrency_is_positive check (max_concurrency > 0),
   constraint rates_are_positive check (least(rate_live, rate_sandbox, rate_endpoint) > 0)
@@ -346,6 +351,11 @@ create table supasaasy.connectors (
 
 comment on table supasaasy.connectors is
   'The providers that this build can sync, their API version and their rate limits per second.';
+
+comment on column supasaasy.connectors.event_lag is
+  'How late an event may show up in the provider''s list of events.';
+comment on column supasaasy.connectors.event_retention is
+  'How long the provider lists an event; null if it lists none.';
 
 create table supasaasy.resources (
   collection_key text primary key,
@@ -366,6 +376,8 @@ create table supasaasy.resources (
   children_path text[],
   truncated_path text[],
   volatile_paths text[] not null default '{}',
+  event_types text[] not null default '{}',
+  is_feed boolean not null default false,
   unique (connector, resource),
   constraint collection_is_named_after_its_connector
     check (collection_key = connector || '_' || resource),
@@ -392,6 +404,12 @@ comment on column supasaasy.resources.children_path is
 comment on column supasaasy.resources.truncated_path is
   'Where a parent''s payload says that it holds only some of them.';
 
+comment on column supasaasy.resources.event_types is
+  'The events that tell of every change of the resource; none if there are no such events.';
+comment on column supasaasy.resources.is_feed is
+  'The provider''s list of events: it is read by incremental syncs, and holds no objects.';
+
+create unique index resources_feed_idx on supasaasy.resources (connector) where is_feed;
 create index resources_parent_idx on supasaasy.resources (parent_collection_key);
 
 create function supasaasy.resolve_resources(
@@ -413,7 +431,9 @@ begin
   from unnest(p_names) with ordinality as n (name, position)
   where not exists (
     select from supasaasy.resources r
-    where r.connector = p_connector and n.name in (r.resource, r.collection_key)
+    where r.connector = p_connector
+      and not r.is_feed
+      and n.name in (r.resource, r.collection_key)
   )
   order by n.position
   limit 1;
@@ -425,7 +445,7 @@ begin
       hint = format('Resources: %s.', (
         select string_agg(r.resource, ', ' order by r.position)
         from supasaasy.resources r
-        where r.connector = p_connector
+        where r.connector = p_connector and not r.is_feed
       ));
   end if;
 
@@ -433,6 +453,7 @@ begin
   into v_keys
   from supasaasy.resources r
   where r.connector = p_connector
+    and not r.is_feed
     and (p_names is null or p_names && array[r.resource, r.collection_key]);
 
   select r.resource, p.resource as parent
@@ -472,6 +493,8 @@ create table supasaasy.apps (
   account_id text,
   livemode boolean,
   key_fingerprint text,
+  clock_skew interval,
+  webhook_error text,
   created_at timestamptz not null default supasaasy.clock(),
   updated_at timestamptz not null default supasaasy.clock(),
   constraint connector_is_registered foreign key (connector) references supasaasy.connectors,
@@ -484,6 +507,11 @@ comment on column supasaasy.apps.account_id is
   'The provider''s account that this app is pinned to; null until the first success.';
 comment on column supasaasy.apps.key_fingerprint is
   'A hash of the key that last proved to be of the pinned account.';
+
+comment on column supasaasy.apps.clock_skew is
+  'How far the provider''s clock was seen to be from ours at most.';
+comment on column supasaasy.apps.webhook_error is
+  'Why webhooks could not be received lately; null once one was.';
 
 create index apps_connector_idx on supasaasy.apps (connector);
 
@@ -648,6 +676,90 @@ $$;
 
 comment on function supasaasy.app_resources(text) is
   'The collection keys that an app syncs, parents first.';
+
+-- sql/060_secrets.sql
+
+-- Owns the secrets that lie in Vault. A kind may have several valid at once, the newest first: a
+-- provider signs with the old one for a while after a rotation.
+
+create function supasaasy.secret_name(
+  p_app_key text,
+  p_kind text
+)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select format('supasaasy/%s/%s/', p_app_key, p_kind);
+$$;
+
+comment on function supasaasy.secret_name(text, text) is
+  'How the names of an app''s secrets of a kind begin in Vault.';
+
+create function supasaasy.vault_secrets(
+  p_app_key text,
+  p_kind text
+)
+returns text[]
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(array_agg(s.decrypted_secret order by s.name desc), '{}')
+  from vault.decrypted_secrets s
+  where starts_with(s.name, supasaasy.secret_name(p_app_key, p_kind));
+$$;
+
+comment on function supasaasy.vault_secrets(text, text) is
+  'The secrets of an app of a kind that lie in Vault, newest first.';
+
+create function supasaasy.set_secret(
+  p_app_key text,
+  p_kind text,
+  p_secret text
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  perform supasaasy.find_app(p_app_key);
+  if p_kind is null or p_kind <> 'webhook_secret' then
+    raise exception using
+      errcode = '22023',
+      message = format('cannot keep a secret of kind "%s"', coalesce(p_kind, 'null')),
+      hint = 'Kinds: webhook_secret. An API key lies in the environment of the functions.';
+  end if;
+  if p_secret is null or p_secret !~ '^[^[:space:]]{8,512}$' then
+    raise exception using
+      errcode = '22023',
+      message = format('cannot keep a %s of "%s": it is empty, too short, or has spaces',
+        p_kind, p_app_key),
+      hint = 'Give the secret as the provider shows it; it is not repeated here.';
+  end if;
+  if p_secret = any (supasaasy.vault_secrets(p_app_key, p_kind)) then
+    return;
+  end if;
+  perform vault.create_secret(
+    p_secret,
+    supasaasy.secret_name(p_app_key, p_kind) || supasaasy.uuid_v7(),
+    format('SupaSaaSy: %s of %s', p_kind, p_app_key)
+  );
+  delete from vault.secrets s
+  where s.id in (
+    select o.id
+    from vault.secrets o
+    where starts_with(o.name, supasaasy.secret_name(p_app_key, p_kind))
+    order by o.name desc
+    offset 2
+  );
+end;
+$$;
+
+comment on function supasaasy.set_secret(text, text, text) is
+  'Keeps a secret of an app in Vault; the one before it stays valid until the next.';
 
 -- sql/100_entities.sql
 
@@ -1492,6 +1604,308 @@ comment on function supasaasy.observe(
 ) is
   'Applies a page, fetch or event of a collection, children included; returns true counts.';
 
+-- sql/120_events.sql
+
+-- Owns what a provider pushes or lists as events. An event says that an object was so, or was
+-- deleted, at a second of the provider's clock: an observation like any other, with an interval as
+-- wide as that second and the clocks' skew on either side. Nothing of an event is kept but the
+-- entity, and its id for a while, so that a repeated one is not applied twice.
+--
+-- Events reach SQL normalised by the connector, as JSON:
+--   {id, created, api_version, account, livemode, resource, external_id, object, deleted}
+-- object is null for an event that only names what changed.
+
+-- Unlogged: after a crash a repeated event is judged by the interval clock alone.
+create unlogged table supasaasy.seen_events (
+  app_key text not null,
+  event_id text not null,
+  seen_at timestamptz not null default supasaasy.clock(),
+  primary key (app_key, event_id)
+);
+
+comment on table supasaasy.seen_events is
+  'The ids of the events that were applied lately.';
+
+create function supasaasy.clock_skew(p_app_key text)
+returns interval
+language sql
+stable
+set search_path = ''
+as $$
+  select greatest(supasaasy.setting('clock_skew')::interval, a.clock_skew)
+  from supasaasy.apps a
+  where a.app_key = p_app_key;
+$$;
+
+comment on function supasaasy.clock_skew(text) is
+  'How far the provider''s clock may be from ours: the setting, or more where more was measured.';
+
+create function supasaasy.check_event(p_event jsonb)
+returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  if p_event is null
+    or jsonb_typeof(p_event) <> 'object'
+    or coalesce(p_event ->> 'id', '') = ''
+    or length(p_event ->> 'id') > 255
+    or supasaasy.unix_time(p_event -> 'created') is null
+    or coalesce(p_event ->> 'resource', '') = ''
+    or length(coalesce(p_event ->> 'external_id', '')) not between 1 and 255
+  then
+    raise exception using
+      errcode = '22023',
+      message = format('cannot apply an event: %s', coalesce(left(p_event::text, 200), 'null')),
+      hint = 'An event has an id, created (unix seconds), resource and external_id.';
+  end if;
+end;
+$$;
+
+comment on function supasaasy.check_event(jsonb) is
+  'Raises 22023 unless an event says what changed, and when.';
+
+-- The collection locks that a list of events needs, in the order of all lockers.
+create function supasaasy.lock_events(
+  p_app_key text,
+  p_events jsonb
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_collection record;
+begin
+  for v_collection in
+    select
+      r.collection_key,
+      coalesce(
+        jsonb_agg(e.value -> 'object') filter (where jsonb_typeof(e.value -> 'object') = 'object'),
+        '[]'
+      ) as rows,
+      coalesce(
+        array_agg(e.value ->> 'external_id') filter (where supasaasy.truth(e.value -> 'deleted')),
+        '{}'
+      ) as missing
+    from jsonb_array_elements(p_events) as e (value)
+    join supasaasy.apps a on a.app_key = p_app_key
+    join supasaasy.resources r
+      on r.connector = a.connector
+      and r.resource = e.value ->> 'resource'
+    group by r.collection_key, r.position
+    order by r.position
+  loop
+    perform supasaasy.lock_rows(
+      p_app_key, v_collection.collection_key, v_collection.rows, v_collection.missing
+    );
+  end loop;
+end;
+$$;
+
+comment on function supasaasy.lock_events(text, jsonb) is
+  'Locks the collections that a list of events will write.';
+
+-- Applies one event under the locks of lock_events; says what became of it.
+create function supasaasy.apply_event(
+  p_app supasaasy.apps,
+  p_event jsonb,
+  out outcome text,
+  out inserted integer,
+  out updated integer,
+  out unchanged integer,
+  out deleted integer
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := supasaasy.clock();
+  v_created timestamptz := supasaasy.unix_time(p_event -> 'created');
+  v_skew interval := supasaasy.clock_skew(p_app.app_key);
+  v_id text := p_event ->> 'external_id';
+  v_object jsonb := p_event -> 'object';
+  v_gone boolean := coalesce(supasaasy.truth(p_event -> 'deleted'), false);
+  v_pinned_version text;
+  v_version text;
+  v_resource supasaasy.resources%rowtype;
+  v_counts record;
+begin
+  inserted := 0;
+  updated := 0;
+  unchanged := 0;
+  deleted := 0;
+  if p_app.account_id is null then
+    outcome := 'ignored: the app was not synced yet';
+    return;
+  elsif p_event ->> 'account' <> p_app.account_id then
+    outcome := 'ignored: of another account';
+    return;
+  elsif supasaasy.truth(p_event -> 'livemode') <> p_app.livemode then
+    outcome := 'ignored: of the other mode';
+    return;
+  end if;
+  select r.*
+  into v_resource
+  from supasaasy.resources r
+  where r.connector = p_app.connector
+    and r.resource = p_event ->> 'resource'
+    and r.collection_key = any (supasaasy.app_resources(p_app.app_key));
+  if not found then
+    outcome := 'ignored: its resource is not synced';
+    return;
+  elsif supasaasy.unix_time(v_object -> v_resource.created_field) < p_app.sync_from then
+    outcome := 'ignored: created before sync_from';
+    return;
+  end if;
+
+  insert into supasaasy.seen_events (app_key, event_id)
+  values (p_app.app_key, p_event ->> 'id')
+  on conflict (app_key, event_id) do nothing;
+  if not found then
+    outcome := 'duplicate';
+    return;
+  end if;
+
+  if v_created > v_now + v_skew
+    or (not v_gone and v_object ->> 'id' is distinct from v_id)
+  then
+    -- A stamp of the future, or an event without its object, says only that something changed.
+    perform supasaasy.request_revalidation(
+      p_app_key := p_app.app_key,
+      p_collection_key := v_resource.collection_key,
+      p_ids := array[v_id],
+      p_after := array[v_now]
+    );
+    outcome := 'revalidating';
+    return;
+  end if;
+
+  select c.api_version
+  into v_pinned_version
+  from supasaasy.connectors c
+  where c.connector = p_app.connector;
+  v_version := coalesce(p_event ->> 'api_version', v_pinned_version);
+  v_counts := supasaasy.observe(
+    p_app_key := p_app.app_key,
+    p_collection_key := v_resource.collection_key,
+    p_rows := case when v_gone then '[]' else jsonb_build_array(v_object) end,
+    p_missing := case when v_gone then array[v_id] else '{}' end,
+    p_repaired := case
+      when supasaasy.truth(p_event -> 'repaired') then array[v_id]
+      else '{}'
+    end,
+    p_parent := null,
+    p_at := v_created - v_skew,
+    p_until := v_created + interval '1 second' + v_skew,
+    p_source := 'event',
+    p_api_version := v_version,
+    p_may_remove := supasaasy.lock_rows(
+      p_app.app_key,
+      v_resource.collection_key,
+      case when v_gone then '[]' else jsonb_build_array(v_object) end,
+      case when v_gone then array[v_id] else '{}' end
+    ),
+    p_run_id := null
+  );
+  inserted := v_counts.inserted;
+  updated := v_counts.updated;
+  unchanged := v_counts.unchanged;
+  deleted := v_counts.deleted;
+  if v_version <> v_pinned_version and not v_gone then
+    perform supasaasy.request_revalidation(
+      p_app_key := p_app.app_key,
+      p_collection_key := v_resource.collection_key,
+      p_ids := array[v_id],
+      p_after := array[greatest(v_now, v_created + interval '1 second' + v_skew)]
+    );
+  end if;
+  outcome := 'applied';
+end;
+$$;
+
+comment on function supasaasy.apply_event(supasaasy.apps, jsonb) is
+  'Applies one normalised event of an app, once; says what became of it, with true counts.';
+
+-- What the webhook function needs to know of an app before it reads a body.
+create function supasaasy.webhook_app(p_app_key text)
+returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'connector', a.connector,
+    'enabled', a.enabled,
+    'secret_env', a.config ->> 'webhook_secret_env',
+    'secrets', supasaasy.vault_secrets(a.app_key, 'webhook_secret')
+  )
+  from supasaasy.apps a
+  where a.app_key = p_app_key;
+$$;
+
+-- Definer: functions hold no grant on apps.
+comment on function supasaasy.webhook_app(text) is
+  'How to verify the webhooks of an app; null for an app that does not exist.';
+
+create function supasaasy.receive_event(
+  p_app_key text,
+  p_event jsonb
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_result record;
+begin
+  perform supasaasy.check_event(p_event);
+  if not v_app.enabled then
+    return jsonb_build_object('outcome', 'ignored: the app is disabled');
+  end if;
+  perform supasaasy.lock_events(p_app_key, jsonb_build_array(p_event));
+  v_result := supasaasy.apply_event(v_app, p_event);
+  if v_app.webhook_error is not null then
+    update supasaasy.apps a
+    set webhook_error = null
+    where a.app_key = p_app_key;
+  end if;
+  return jsonb_build_object('outcome', v_result.outcome);
+end;
+$$;
+
+-- Definer: functions hold no grant on entities.
+comment on function supasaasy.receive_event(text, jsonb) is
+  'Applies a verified webhook event; says what became of it.';
+
+create function supasaasy.report_webhook_error(
+  p_app_key text,
+  p_message text
+)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+  update supasaasy.apps a
+  set webhook_error = left(p_message, 500)
+  where a.app_key = p_app_key and a.webhook_error is distinct from left(p_message, 500);
+end;
+$$;
+
+-- Definer: functions hold no grant on apps.
+comment on function supasaasy.report_webhook_error(text, text) is
+  'Keeps why an app''s webhooks cannot be received, until the next one is.';
+
 -- sql/200_jobs.sql
 
 -- Owns the queue's tables. A job is one call of sync(); it has a run per resource; a run has tasks,
@@ -1541,6 +1955,7 @@ create table supasaasy.sync_runs (
   ended_at timestamptz,
   swept_to text,
   nominated bigint not null default 0,
+  covers text[],
   note text,
   unique (job_id, collection_key),
   constraint status_is_known
@@ -1557,6 +1972,8 @@ comment on column supasaasy.sync_runs.swept_to is
   'The last external id that the sweep has compared.';
 comment on column supasaasy.sync_runs.nominated is
   'Rows that the listing did not show; each was or is fetched before anything is deleted.';
+comment on column supasaasy.sync_runs.covers is
+  'The collections that a run over the provider''s events keeps complete.';
 comment on column supasaasy.sync_runs.note is
   'What a user should know of this run, such as why nothing was swept.';
 
@@ -2189,7 +2606,11 @@ begin
     'api_key_env', v_app.config ->> 'api_key_env',
     'key_fingerprint', v_app.key_fingerprint,
     'resource', v_resource.resource,
-    'operation', case v_task.kind when 'revalidate' then 'get' else 'list' end,
+    'operation', case
+      when v_resource.is_feed then 'events'
+      when v_task.kind = 'revalidate' then 'get'
+      else 'list'
+    end,
     'external_id', case when v_task.kind = 'revalidate' then v_task.external_id end,
     'parent_id', case when v_task.kind = 'children' then v_task.external_id end,
     'params', v_task.params,
@@ -2401,13 +2822,86 @@ $$;
 comment on function supasaasy.nominate_children(supasaasy.sync_tasks, timestamptz) is
   'Asks for a fetch of each child that a complete listing of its parent did not show.';
 
+-- A page of events, oldest first: they are listed newest first, and may be of one object.
+create function supasaasy.apply_events(
+  p_app_key text,
+  p_events jsonb,
+  out inserted integer,
+  out updated integer,
+  out unchanged integer,
+  out deleted integer
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_event jsonb;
+  v_result record;
+begin
+  inserted := 0;
+  updated := 0;
+  unchanged := 0;
+  deleted := 0;
+  for v_event in
+    select e.value
+    from jsonb_array_elements(p_events) with ordinality as e (value, position)
+    left join supasaasy.resources r
+      on r.connector = v_app.connector
+      and r.resource = e.value ->> 'resource'
+    order by r.position, e.value ->> 'external_id', (e.value ->> 'created')::numeric,
+      e.position desc
+  loop
+    v_result := supasaasy.apply_event(v_app, v_event);
+    inserted := inserted + v_result.inserted;
+    updated := updated + v_result.updated;
+    unchanged := unchanged + v_result.unchanged;
+    deleted := deleted + v_result.deleted;
+  end loop;
+end;
+$$;
+
+comment on function supasaasy.apply_events(text, jsonb) is
+  'Applies a page of normalised events in key order, oldest first; returns true counts.';
+
+-- The provider's Date header, in whole seconds, was written between begin and completion. Only a
+-- skew that this proves is kept, and only if it is more than was known.
+create function supasaasy.measure_skew(
+  p_task supasaasy.sync_tasks,
+  p_provider_time timestamptz,
+  p_until timestamptz
+)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  update supasaasy.apps a
+  set clock_skew = m.proven + interval '1 second'
+  from (
+    select greatest(
+      p_provider_time - p_until,
+      p_task.begun_at - p_provider_time - interval '1 second'
+    ) as proven
+  ) m
+  where a.app_key = p_task.app_key
+    and m.proven > interval '0'
+    and m.proven + interval '1 second' > supasaasy.clock_skew(a.app_key);
+$$;
+
+comment on function supasaasy.measure_skew(supasaasy.sync_tasks, timestamptz, timestamptz) is
+  'Widens an app''s clock skew when a response proves that it is more.';
+
 create function supasaasy.complete_page(
   p_task_id bigint,
   p_work_token uuid,
   p_rows jsonb,
   p_next_cursor text default null,
   p_missing text[] default '{}',
-  p_repaired text[] default '{}'
+  p_repaired text[] default '{}',
+  p_events jsonb default null,
+  p_provider_time timestamptz default null
 )
 returns jsonb
 language plpgsql
@@ -2432,14 +2926,22 @@ begin
   elsif v_task.work_token is distinct from p_work_token or p_work_token is null then
     return jsonb_build_object('status', 'stale');
   end if;
+  select r.* into strict v_resource
+  from supasaasy.resources r where r.collection_key = v_task.collection_key;
   perform supasaasy.check_rows(v_task.collection_key, p_rows);
   if v_task.kind = 'revalidate' then
     perform supasaasy.check_fetched(v_task, p_rows, p_missing);
   end if;
 
-  v_may_remove := supasaasy.lock_rows(
-    v_task.app_key, v_task.collection_key, p_rows, coalesce(p_missing, '{}')
-  );
+  if v_resource.is_feed then
+    perform supasaasy.check_event(e.value)
+    from jsonb_array_elements(p_events) as e (value);
+    perform supasaasy.lock_events(v_task.app_key, p_events);
+  else
+    v_may_remove := supasaasy.lock_rows(
+      v_task.app_key, v_task.collection_key, p_rows, coalesce(p_missing, '{}')
+    );
+  end if;
   if v_task.kind = 'revalidate' then
     -- A page that disagrees holds the object and then asks for this task: so object before task.
     perform from supasaasy.entities e
@@ -2459,27 +2961,30 @@ begin
   elsif v_task.work_token is distinct from p_work_token then
     return jsonb_build_object('status', 'stale');
   end if;
-  select r.* into strict v_resource
-  from supasaasy.resources r where r.collection_key = v_task.collection_key;
+  perform supasaasy.measure_skew(v_task, p_provider_time, v_until);
 
-  v_counts := supasaasy.observe(
-    p_app_key := v_task.app_key,
-    p_collection_key := v_task.collection_key,
-    p_rows := p_rows,
-    p_missing := coalesce(p_missing, '{}'),
-    p_repaired := coalesce(p_repaired, '{}'),
-    p_parent := case when v_task.kind = 'children' then v_task.external_id end,
-    p_at := v_task.begun_at - v_resource.read_lag,
-    p_until := greatest(v_until, v_task.begun_at),
-    p_source := case v_task.kind when 'revalidate' then 'fetch' else 'page' end,
-    p_api_version := (
-      select c.api_version
-      from supasaasy.connectors c
-      where c.connector = v_resource.connector
-    ),
-    p_may_remove := v_may_remove,
-    p_run_id := v_task.run_id
-  );
+  if v_resource.is_feed then
+    v_counts := supasaasy.apply_events(v_task.app_key, p_events);
+  else
+    v_counts := supasaasy.observe(
+      p_app_key := v_task.app_key,
+      p_collection_key := v_task.collection_key,
+      p_rows := p_rows,
+      p_missing := coalesce(p_missing, '{}'),
+      p_repaired := coalesce(p_repaired, '{}'),
+      p_parent := case when v_task.kind = 'children' then v_task.external_id end,
+      p_at := v_task.begun_at - v_resource.read_lag,
+      p_until := greatest(v_until, v_task.begun_at),
+      p_source := case v_task.kind when 'revalidate' then 'fetch' else 'page' end,
+      p_api_version := (
+        select c.api_version
+        from supasaasy.connectors c
+        where c.connector = v_resource.connector
+      ),
+      p_may_remove := v_may_remove,
+      p_run_id := v_task.run_id
+    );
+  end if;
 
   v_listed := array(select r.value ->> 'id' from jsonb_array_elements(p_rows) as r (value));
   if v_task.kind = 'list' and cardinality(v_listed) > 0 then
@@ -2492,7 +2997,9 @@ begin
   v_ended := p_next_cursor is null and v_task.again_after is null;
   update supasaasy.sync_tasks t
   set cursor = p_next_cursor,
-    cursor_created = supasaasy.whole_number(p_rows -> -1 -> v_resource.created_field),
+    cursor_created = supasaasy.whole_number(
+      coalesce(p_events, p_rows) -> -1 -> v_resource.created_field
+    ),
     seen = case
       when p_next_cursor is null and t.again_after is not null then '{}'
       else t.seen || v_listed
@@ -2553,7 +3060,9 @@ end;
 $$;
 
 -- Definer: functions hold no grant on entities or the queue.
-comment on function supasaasy.complete_page(bigint, uuid, jsonb, text, text[], text[]) is
+comment on function supasaasy.complete_page(
+  bigint, uuid, jsonb, text, text[], text[], jsonb, timestamptz
+) is
   'Stores one fetched page and says what to begin next; repeated, it returns the same answer.';
 
 create function supasaasy.check_fetched(
@@ -2828,15 +3337,62 @@ begin
   )
   select
     p_run_id, v_run.app_key, v_run.collection_key, 'list', 2, l.params,
-    case when v_resource.filters_created then ceil(extract(epoch from v_job.sync_from))::bigint end,
+    case
+      when v_resource.is_feed then supasaasy.feed_start(v_run)
+      when v_resource.filters_created then ceil(extract(epoch from v_job.sync_from))::bigint
+    end,
     case when v_resource.filters_created then ceil(extract(epoch from v_now))::bigint + 60 end,
     v_resource.page_size
-  from jsonb_array_elements(v_resource.listings) as l (params);
+  from jsonb_array_elements(
+    case when v_resource.is_feed then supasaasy.feed_listings(v_run) else v_resource.listings end
+  ) as l (params);
 end;
 $$;
 
 comment on function supasaasy.start_run(bigint) is
   'Creates the first tasks of a run whose turn it is.';
+
+-- Where a run over the events begins: at the second up to which all that it covers is complete,
+-- with an overlap for the clocks' skew. What was seen before is not applied twice.
+create function supasaasy.feed_start(p_run supasaasy.sync_runs)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  select floor(extract(epoch from
+    min(s.complete_as_of) - supasaasy.clock_skew(p_run.app_key) - interval '10 seconds'
+  ))::bigint
+  from supasaasy.sync_state s
+  where s.app_key = p_run.app_key and s.collection_key = any (p_run.covers);
+$$;
+
+comment on function supasaasy.feed_start(supasaasy.sync_runs) is
+  'The first creation second of the events that a run must read.';
+
+create function supasaasy.feed_listings(p_run supasaasy.sync_runs)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object('types', g.types)), '[]')
+  from (
+    select string_agg(t.type, ',' order by t.position) as types
+    from (
+      select e.type, row_number() over (order by r.position, e.position) - 1 as position,
+        c.event_types_per_request
+      from supasaasy.resources r
+      join supasaasy.connectors c on c.connector = r.connector
+      cross join unnest(r.event_types) with ordinality as e (type, position)
+      where r.collection_key = any (p_run.covers)
+    ) t
+    group by t.position / t.event_types_per_request
+  ) g;
+$$;
+
+comment on function supasaasy.feed_listings(supasaasy.sync_runs) is
+  'The event types that a run must read, in as many listings as the provider''s limit demands.';
 
 -- A resource of an app has one run at a time; the others wait in the order they were asked for.
 create function supasaasy.start_next_runs(p_app_key text)
@@ -2924,6 +3480,9 @@ begin
       select from supasaasy.sync_tasks t where t.run_id = p_run_id and t.state = 'failed'
     ) then
       perform supasaasy.end_run(p_run_id, 'failed');
+      return;
+    elsif v_run.covers is not null then
+      perform supasaasy.end_run(p_run_id, 'completed');
       return;
     elsif not exists (
       select from supasaasy.sync_seen s where s.run_id = p_run_id and s.external_id = ''
@@ -3060,7 +3619,18 @@ begin
   returning r.* into strict v_run;
   select j.* into strict v_job from supasaasy.sync_jobs j where j.id = v_run.job_id;
 
-  if p_status = 'completed' and v_run.note is null then
+  if p_status = 'completed' and v_run.covers is not null then
+    update supasaasy.sync_state s
+    set complete_as_of = greatest(
+      s.complete_as_of,
+      v_run.began_at - supasaasy.clock_skew(v_run.app_key) - c.event_lag
+    )
+    from supasaasy.resources r
+    join supasaasy.connectors c on c.connector = r.connector
+    where r.collection_key = s.collection_key
+      and s.app_key = v_run.app_key
+      and (s.collection_key = any (v_run.covers) or r.parent_collection_key = any (v_run.covers));
+  elsif p_status = 'completed' and v_run.note is null then
     select r.read_lag into v_read_lag
     from supasaasy.resources r
     where r.collection_key = v_run.collection_key;
@@ -3213,6 +3783,44 @@ $$;
 comment on function supasaasy.find_job(bigint) is
   'A job by its id; raises 22023 when there is none.';
 
+-- What an incremental sync can bring up to date by reading events: what was complete once, not so
+-- long ago that events are no longer listed, and for no narrower sync_from than the present one.
+create function supasaasy.covered_by_events(
+  p_app supasaasy.apps,
+  p_resources text[]
+)
+returns text[]
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(array_agg(r.collection_key order by r.position), '{}')
+  from supasaasy.resources r
+  join supasaasy.connectors c on c.connector = r.connector
+  join supasaasy.sync_state s
+    on s.app_key = p_app.app_key
+    and s.collection_key = r.collection_key
+  where r.collection_key = any (p_resources)
+    and r.parent_collection_key is null
+    and r.event_types <> '{}'
+    and s.complete_as_of > supasaasy.clock() - c.event_retention + interval '1 day'
+    and (s.floor_from is null or p_app.sync_from >= s.floor_from)
+    -- A child that was never complete needs its parents listed.
+    and not exists (
+      select
+      from supasaasy.resources h
+      where h.parent_collection_key = r.collection_key
+        and h.collection_key = any (p_resources)
+        and not exists (
+          select from supasaasy.sync_state o
+          where o.app_key = p_app.app_key and o.collection_key = h.collection_key
+        )
+    );
+$$;
+
+comment on function supasaasy.covered_by_events(supasaasy.apps, text[]) is
+  'The resources that reading the provider''s events brings up to date; the others are listed.';
+
 -- The same wish twice is one job; another mode or other resources queue behind it, per resource.
 create function supasaasy.sync(
   p_app_key text,
@@ -3229,6 +3837,7 @@ declare
   v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
   v_resources text[];
   v_excluded text;
+  v_covers text[] := array[]::text[];
   v_job_id bigint;
 begin
   if p_mode is null or p_mode not in ('full', 'incremental') then
@@ -3295,11 +3904,18 @@ begin
   insert into supasaasy.sync_jobs (app_key, mode, resources, sync_from)
   values (p_app_key, p_mode, v_resources, v_app.sync_from)
   returning id into v_job_id;
-  insert into supasaasy.sync_runs (job_id, app_key, collection_key)
-  select v_job_id, p_app_key, r.collection_key
+  if p_mode = 'incremental' then
+    v_covers := supasaasy.covered_by_events(v_app, v_resources);
+  end if;
+  insert into supasaasy.sync_runs (job_id, app_key, collection_key, covers)
+  select v_job_id, p_app_key, r.collection_key, case when r.is_feed then v_covers end
   from supasaasy.resources r
-  where r.collection_key = any (v_resources)
-    and r.parent_collection_key is null
+  where case
+    when r.is_feed then r.connector = v_app.connector and v_covers <> '{}'
+    else r.parent_collection_key is null
+      and r.collection_key = any (v_resources)
+      and not (r.collection_key = any (v_covers))
+  end
   order by r.position;
   perform supasaasy.start_next_runs(p_app_key);
   perform supasaasy.start_tasks(100, p_app_key);
@@ -3493,6 +4109,56 @@ $$;
 comment on function supasaasy.job_status(bigint) is
   'A job''s status, progress and true counts of what it changed.';
 
+create function supasaasy.refetch(
+  p_app_key text,
+  p_collection_key text,
+  p_external_id text
+)
+returns text
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_collections text[] := supasaasy.resolve_resources(v_app.connector, null);
+  v_collection_key text;
+begin
+  select r.collection_key
+  into v_collection_key
+  from supasaasy.resources r
+  where r.collection_key = any (v_collections)
+    and p_collection_key in (r.resource, r.collection_key);
+  if not found then
+    raise exception using
+      errcode = '22023',
+      message = format('connector "%s" has no collection "%s"',
+        v_app.connector, coalesce(p_collection_key, 'null')),
+      hint = format('Collections: %s.', array_to_string(v_collections, ', '));
+  end if;
+  if p_external_id is null or length(p_external_id) not between 1 and 255 then
+    raise exception using
+      errcode = '22023',
+      message = format('cannot fetch a %s with the id "%s"',
+        v_collection_key, coalesce(left(p_external_id, 60), 'null')),
+      hint = 'An id is a text of 1 to 255 characters.';
+  end if;
+  perform supasaasy.request_revalidation(
+    p_app_key := p_app_key,
+    p_collection_key := v_collection_key,
+    p_ids := array[p_external_id],
+    p_after := array[supasaasy.clock() - interval '10 milliseconds']
+  );
+  perform supasaasy.start_tasks(1, p_app_key);
+  return format('fetching %s %s', v_collection_key, p_external_id);
+end;
+$$;
+
+-- Definer: whoever may execute it needs no grant on the queue.
+comment on function supasaasy.refetch(text, text, text) is
+  'Fetches one object from its provider, and makes Postgres equal to it.';
+
 -- sql/310_tick.sql
 
 -- Owns the heartbeat: the one cron job that finds what stopped and starts what is due.
@@ -3647,9 +4313,10 @@ $$;
 -- what an index row holds; ids, emails and states never reach the bound.
 
 insert into supasaasy.connectors (
-  connector, display_name, api_version, max_concurrency, rate_live, rate_sandbox, rate_endpoint
+  connector, display_name, api_version, max_concurrency, rate_live, rate_sandbox, rate_endpoint,
+  event_lag, event_retention
 )
-values ('stripe', 'Stripe', '2026-10-28.endive', 8, 100, 25, 25);
+values ('stripe', 'Stripe', '2026-10-28.endive', 8, 100, 25, 25, '60 seconds', '30 days');
 
 -- 1293840000 is the first second of 2011: no Stripe object is older.
 insert into supasaasy.resources (
@@ -3682,6 +4349,28 @@ insert into supasaasy.resources (
 values
   ('stripe_subscription_item', 'stripe', 'subscription_item', 6, 'subscription_items', '[]',
     '$.deleted == true', 'stripe_subscription', '{items,data}', '{items,has_more}');
+
+update supasaasy.resources
+set event_types = case resource
+  when 'subscription' then array[
+    'customer.subscription.created',
+    'customer.subscription.updated',
+    'customer.subscription.deleted',
+    'customer.subscription.paused',
+    'customer.subscription.resumed',
+    'customer.subscription.pending_update_applied',
+    'customer.subscription.pending_update_expired',
+    'customer.subscription.trial_will_end'
+  ]
+  else array[resource || '.created', resource || '.updated', resource || '.deleted']
+end
+where connector = 'stripe' and parent_collection_key is null;
+
+insert into supasaasy.resources (
+  collection_key, connector, resource, position, endpoint, filters_created, oldest_created,
+  listings, is_feed
+)
+values ('stripe_event', 'stripe', 'event', 0, 'events', true, 1293840000, '[]', true);
 
 create index stripe_customer_email_idx
 on supasaasy.entities (left(raw_payload ->> 'email', 255))
@@ -3955,6 +4644,7 @@ grant execute on function
   supasaasy.sync(text, text, text[]),
   supasaasy.cancel(bigint),
   supasaasy.retry(bigint),
+  supasaasy.refetch(text, text, text),
   supasaasy.job_status(bigint)
 to service_role;
 
@@ -3962,9 +4652,12 @@ to service_role;
 grant execute on function
   supasaasy.begin_page(bigint, uuid),
   supasaasy.pin_account(bigint, uuid, text, text, boolean),
-  supasaasy.complete_page(bigint, uuid, jsonb, text, text[], text[]),
+  supasaasy.complete_page(bigint, uuid, jsonb, text, text[], text[], jsonb, timestamptz),
   supasaasy.fail_page(bigint, uuid, text, text, double precision, text),
-  supasaasy.release_task(bigint, uuid)
+  supasaasy.release_task(bigint, uuid),
+  supasaasy.webhook_app(text),
+  supasaasy.receive_event(text, jsonb),
+  supasaasy.report_webhook_error(text, text)
 to service_role;
 
 -- The data. Views are security_invoker, so what they stand on is granted with them.
