@@ -12,7 +12,7 @@ DENO := node_modules/.bin/deno
 STACK := $(DENO) run -A supabase/local/stack.ts
 CODE := connectors functions supabase tests
 
-.PHONY: help install demo up down reset restart status db test test-pgtap test-unit test-e2e \
+.PHONY: help install demo up down reset restart status db test test-pgtap test-unit test-stack test-e2e \
   build fmt lint verify ok
 
 help: ## show this
@@ -48,13 +48,16 @@ db: install ## a SQL shell on the local database
 	@$(DENO) run -A supabase/local/shell.ts
 
 test: install ## everything: pgTAP, unit and end-to-end
-	@$(DENO) run -A tests/run.ts pgtap unit e2e
+	@$(DENO) run -A tests/run.ts
 
 test-pgtap: install ## the database tests alone
 	@$(DENO) run -A tests/run.ts pgtap
 
 test-unit: install ## the TypeScript tests alone
 	@$(DENO) run -A tests/run.ts unit
+
+test-stack: install ## the tests of the local stack alone
+	@$(DENO) run -A tests/run.ts stack
 
 test-e2e: install ## the tests on the whole stack alone
 	@$(DENO) run -A tests/run.ts e2e

@@ -1,9 +1,11 @@
 // Owns running the test suites: each as a process of its own, its TAP counted, and one line at the
 // end that sums them all. A suite that ran no test has failed.
 //
-//   deno run -A tests/run.ts [pgtap] [unit] [e2e]
+//   deno run -A tests/run.ts [pgtap] [unit] [stack] [e2e]
 
 import { Parser } from 'tap-parser';
+import { currentInstance } from '../supabase/local/instance.ts';
+import { isOwnServer, reset, up } from '../supabase/local/stack.ts';
 
 interface Suite {
   name: string;
@@ -16,7 +18,8 @@ const test = (...args: string[]) => [deno, 'test', '-A', '--quiet', '--reporter=
 
 const suites: Suite[] = [
   { name: 'pgtap', command: [deno, 'run', '-A', 'tests/pgtap/run.ts', '--tap'] },
-  { name: 'unit', command: test('connectors', 'functions', 'supabase', 'tests/fakes') },
+  { name: 'unit', command: test('connectors', 'functions', 'tests/fakes') },
+  { name: 'stack', command: test('supabase') },
   { name: 'e2e', command: test('tests/e2e') },
 ];
 
@@ -53,6 +56,12 @@ if (unknown.length) {
     `no suite "${unknown.join('", "')}"; suites: ${suites.map((suite) => suite.name).join(', ')}`,
   );
   Deno.exit(2);
+}
+if (wanted.some((name) => name !== 'unit')) {
+  // The tests are of the migration as it is now: the test stack's own server starts empty.
+  const instance = currentInstance(Deno.env.get('SUPASAASY_STACK') ?? 'test');
+  const env = await up(instance);
+  if (await isOwnServer(env, instance)) await reset(instance);
 }
 const total = { passed: 0, failed: 0 };
 for (const suite of suites.filter((suite) => wanted.includes(suite.name))) {

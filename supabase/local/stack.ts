@@ -71,7 +71,7 @@ async function isInstalled(url: string): Promise<boolean> {
 }
 
 /** Whether the instance itself created the server: the marker inside it is this instance's. */
-async function isOwnServer(env: StackEnv, instance: Instance): Promise<boolean> {
+export async function isOwnServer(env: StackEnv, instance: Instance): Promise<boolean> {
   if (!isOwnUrl(env, instance)) return false;
   return await connected(
     env.SUPASAASY_DATABASE_URL,
