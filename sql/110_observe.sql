@@ -233,7 +233,9 @@ begin
       case
         when v_below_floor
           and (v_floor_from is null or c.source_created_at >= v_floor_from)
-        then 'drop'
+        -- Older than the last complete listing. Unknown, it was deleted before that, or the
+        -- listing omits it though it lives: only a fetch can tell.
+        then case when c.stored_at is null then 'check' else 'drop' end
         else supasaasy.decide(c.stored_at, c.stored_until, c.same, p_at, p_until, p_source)
       end as verdict
     from compared c

@@ -1,6 +1,6 @@
 begin;
 set local search_path = extensions, public;
-select plan(22);
+select plan(24);
 
 select tests.have_app();
 select tests.stop_clock_at('2026-01-01 12:00:00+00');
@@ -84,7 +84,16 @@ values ('stripe_main', 'stripe_customer', pg_temp.at(500), pg_temp.at(500));
 select tests.observe('stripe_customer', tests.customers(7, 7), pg_temp.at(400), pg_temp.at(450), 'event');
 select is(
   tests.ids('stripe_customer'), 'cus_1',
-  'what ended before the last complete listing began is dropped'
+  'what ended before the last complete listing began, and it did not show, is not written'
+);
+select matches(
+  tests.open_tasks('stripe_customer'), 'revalidate:cus_000007',
+  'but fetched: listings omit objects that live'
+);
+select pg_temp.see('from before', 300, 310, 'event');
+select is(
+  (select name from supasaasy.stripe_customers where external_id = 'cus_1'), 'alive',
+  'of a known object it is dropped'
 );
 select tests.observe('stripe_customer', tests.customers(7, 7), pg_temp.at(499), pg_temp.at(501), 'event');
 select is(tests.ids('stripe_customer'), 'cus_000007 cus_1', 'what did not, is not');
