@@ -43,6 +43,7 @@ create table supasaasy.resources (
   archived_at_field text,
   deleted_when jsonpath,
   parent_collection_key text references supasaasy.resources,
+  parent_field text,
   children_path text[],
   truncated_path text[],
   volatile_paths text[] not null default '{}',
@@ -54,7 +55,7 @@ create table supasaasy.resources (
   constraint page_size_is_positive check (page_size > 0),
   constraint listings_are_parameter_sets check (jsonb_typeof(listings) = 'array'),
   constraint children_live_in_their_parent
-    check ((parent_collection_key is null) = (children_path is null))
+    check (num_nulls(parent_collection_key, parent_field, children_path) in (0, 3))
 );
 
 comment on table supasaasy.resources is
@@ -69,6 +70,8 @@ comment on column supasaasy.resources.oldest_created is
   'No object is older than this second: where halving a range begins, never a filter.';
 comment on column supasaasy.resources.read_lag is
   'How far behind a listing may be, as the provider documents it.';
+comment on column supasaasy.resources.parent_field is
+  'The field of a child that holds its parent''s id.';
 comment on column supasaasy.resources.children_path is
   'Where a parent''s payload holds this resource''s objects.';
 comment on column supasaasy.resources.truncated_path is

@@ -525,7 +525,7 @@ begin
   select
     array_agg(r.value ->> 'id') filter (where not r.gone),
     array_agg(r.value) filter (where not r.gone),
-    array_agg(p_parent) filter (where not r.gone),
+    array_agg(coalesce(p_parent, r.value ->> v_resource.parent_field)) filter (where not r.gone),
     array_agg(r.value ->> 'id') filter (where r.gone)
   into v_ids, v_payloads, v_parents, v_gone
   from (

@@ -34,11 +34,11 @@ where collection_key = 'stripe_subscription';
 
 insert into supasaasy.resources (
   collection_key, connector, resource, position, endpoint, listings, deleted_when,
-  parent_collection_key, children_path, truncated_path
+  parent_collection_key, parent_field, children_path, truncated_path
 )
 values
   ('stripe_subscription_item', 'stripe', 'subscription_item', 6, 'subscription_items', '[]',
-    '$.deleted == true', 'stripe_subscription', '{items,data}', '{items,has_more}');
+    '$.deleted == true', 'stripe_subscription', 'subscription', '{items,data}', '{items,has_more}');
 
 update supasaasy.resources
 set event_types = case resource

@@ -373,6 +373,7 @@ create table supasaasy.resources (
   archived_at_field text,
   deleted_when jsonpath,
   parent_collection_key text references supasaasy.resources,
+  parent_field text,
   children_path text[],
   truncated_path text[],
   volatile_paths text[] not null default '{}',
@@ -384,7 +385,7 @@ create table supasaasy.resources (
   constraint page_size_is_positive check (page_size > 0),
   constraint listings_are_parameter_sets check (jsonb_typeof(listings) = 'array'),
   constraint children_live_in_their_parent
-    check ((parent_collection_key is null) = (children_path is null))
+    check (num_nulls(parent_collection_key, parent_field, children_path) in (0, 3))
 );
 
 comment on table supasaasy.resources is
@@ -399,6 +400,8 @@ comment on column supasaasy.resources.oldest_created is
   'No object is older than this second: where halving a range begins, never a filter.';
 comment on column supasaasy.resources.read_lag is
   'How far behind a listing may be, as the provider documents it.';
+comment on column supasaasy.resources.parent_field is
+  'The field of a child that holds its parent''s id.';
 comment on column supasaasy.resources.children_path is
   'Where a parent''s payload holds this resource''s objects.';
 comment on column supasaasy.resources.truncated_path is
@@ -1461,7 +1464,7 @@ begin
   select
     array_agg(r.value ->> 'id') filter (where not r.gone),
     array_agg(r.value) filter (where not r.gone),
-    array_agg(p_parent) filter (where not r.gone),
+    array_agg(coalesce(p_parent, r.value ->> v_resource.parent_field)) filter (where not r.gone),
     array_agg(r.value ->> 'id') filter (where r.gone)
   into v_ids, v_payloads, v_parents, v_gone
   from (
@@ -4346,11 +4349,11 @@ where collection_key = 'stripe_subscription';
 
 insert into supasaasy.resources (
   collection_key, connector, resource, position, endpoint, listings, deleted_when,
-  parent_collection_key, children_path, truncated_path
+  parent_collection_key, parent_field, children_path, truncated_path
 )
 values
   ('stripe_subscription_item', 'stripe', 'subscription_item', 6, 'subscription_items', '[]',
-    '$.deleted == true', 'stripe_subscription', '{items,data}', '{items,has_more}');
+    '$.deleted == true', 'stripe_subscription', 'subscription', '{items,data}', '{items,has_more}');
 
 update supasaasy.resources
 set event_types = case resource

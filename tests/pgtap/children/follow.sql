@@ -1,6 +1,6 @@
 begin;
 set local search_path = extensions, public;
-select plan(15);
+select plan(16);
 
 select tests.have_app();
 select tests.stop_clock_at('2026-01-01 12:00:00+00');
@@ -53,8 +53,17 @@ select is(
   tests.open_tasks('stripe_subscription_item'), 'revalidate:si_3', 'and what it omits is fetched'
 );
 
+update supasaasy.sync_tasks set run_after = supasaasy.clock() where state = 'waiting';
+select tests.move_clock('1 minute');
+select tests.bring_page('stripe_subscription_item',
+  jsonb_build_array(tests.item('si_3', 'sub_1', '{"quantity": 9}')), null, 'si_3');
 select is(
-  tests.observe('stripe_subscription', '[]', '2026-01-01 13:00:00+00', '2026-01-01 13:00:01+00',
+  (select parent_external_id from supasaasy.entities where external_id = 'si_3'), 'sub_1',
+  'an item that was fetched alone still belongs to its subscription'
+);
+
+select is(
+  tests.observe('stripe_subscription', '[]', '2026-01-01 14:00:00+00', '2026-01-01 14:00:01+00',
     'fetch', '{sub_1}'),
   '0 inserted, 0 updated, 0 unchanged, 4 deleted', 'deleting a subscription deletes its items'
 );
