@@ -12,7 +12,7 @@ DENO := node_modules/.bin/deno
 STACK := $(DENO) run -A supabase/local/stack.ts
 CODE := connectors functions supabase tests
 
-.PHONY: help install demo up down reset restart status db test test-pgtap test-unit test-stack test-e2e \
+.PHONY: help install demo up down reset restart status db test test-pgtap test-unit test-stack test-property test-e2e \
   build fmt lint verify ok
 
 help: ## show this
@@ -58,6 +58,9 @@ test-unit: install ## the TypeScript tests alone
 
 test-stack: install ## the tests of the local stack alone
 	@$(DENO) run -A tests/run.ts stack
+
+test-property: install ## random histories alone (SEEDS=300, or SEED=7 to replay one)
+	@$(DENO) run -A tests/run.ts property
 
 test-e2e: install ## the tests on the whole stack alone
 	@$(DENO) run -A tests/run.ts e2e

@@ -51,7 +51,7 @@ begin
       message = format('cannot keep a secret of kind "%s"', coalesce(p_kind, 'null')),
       hint = 'Kinds: webhook_secret. An API key lies in the environment of the functions.';
   end if;
-  if p_secret is null or p_secret !~ '^[^[:space:]]{8,512}$' then
+  if p_secret is null or p_secret ~ '[[:space:]]' or length(p_secret) not between 8 and 512 then
     raise exception using
       errcode = '22023',
       message = format('cannot keep a %s of "%s": it is empty, too short, or has spaces',

@@ -70,11 +70,8 @@ comment on function supasaasy.split_task(supasaasy.sync_tasks, supasaasy.resourc
   'Gives the older half of a listing''s remaining range to a new task if the app has room for it.';
 
 -- Children that a complete listing of their parent did not show are fetched one by one: only the
--- provider's own answer deletes them.
-create function supasaasy.nominate_children(
-  p_task supasaasy.sync_tasks,
-  p_began_at timestamptz
-)
+-- provider's own answer deletes them. However late one was observed, it may have gone since.
+create function supasaasy.nominate_children(p_task supasaasy.sync_tasks)
 returns void
 language plpgsql
 volatile
@@ -82,28 +79,28 @@ set search_path = ''
 as $$
 declare
   v_ids text[];
+  v_after timestamptz[];
 begin
-  select array_agg(e.external_id)
-  into v_ids
+  select array_agg(e.external_id), array_agg(greatest(e.observed_until, supasaasy.clock()))
+  into v_ids, v_after
   from supasaasy.entities e
   where e.app_key = p_task.app_key
     and e.collection_key = p_task.collection_key
     and e.parent_external_id = p_task.external_id
-    and e.observed_until < p_began_at
     and not (e.external_id = any (p_task.seen));
   if v_ids is not null then
     perform supasaasy.request_revalidation(
       p_app_key := p_task.app_key,
       p_collection_key := p_task.collection_key,
       p_ids := v_ids,
-      p_after := array_fill(supasaasy.clock(), array[cardinality(v_ids)]),
+      p_after := v_after,
       p_run_id := p_task.run_id
     );
   end if;
 end;
 $$;
 
-comment on function supasaasy.nominate_children(supasaasy.sync_tasks, timestamptz) is
+comment on function supasaasy.nominate_children(supasaasy.sync_tasks) is
   'Asks for a fetch of each child that a complete listing of its parent did not show.';
 
 -- A page of events, oldest first: they are listed newest first, and may be of one object.
@@ -278,7 +275,6 @@ begin
     on conflict do nothing;
   end if;
 
-  v_ended := p_next_cursor is null and v_task.again_after is null;
   update supasaasy.sync_tasks t
   set cursor = p_next_cursor,
     cursor_created = supasaasy.whole_number(
@@ -300,9 +296,11 @@ begin
   where t.id = p_task_id
   returning t.* into v_task;
 
+  -- Only now: what was just observed may have asked for this very fetch once more.
+  v_ended := p_next_cursor is null and v_task.again_after is null;
   if v_ended then
     if v_task.kind = 'children' then
-      perform supasaasy.nominate_children(v_task, v_task.created_at);
+      perform supasaasy.nominate_children(v_task);
     end if;
     perform supasaasy.end_task(p_task_id, 'done');
   elsif p_next_cursor is null then

@@ -213,8 +213,8 @@ $$;
 comment on function supasaasy.advance_run(bigint) is
   'Moves a run on: to its sweep once every task of its listing succeeded, to its end after that.';
 
--- One step of the sweep: a bounded range of keys. Rows observed since the run began, outside of
--- sync_from, or seen by the listing are not nominated.
+-- One step of the sweep: a bounded range of keys. Rows observed wholly since the run began, outside
+-- of sync_from, or seen by the listing are not nominated.
 create function supasaasy.sweep_step(p_run supasaasy.sync_runs)
 returns void
 language plpgsql
@@ -228,6 +228,7 @@ declare
   v_last text;
   v_compared integer;
   v_nominees text[];
+  v_after timestamptz[];
 begin
   if p_run.swept_to is not null then
     if not exists (
@@ -243,12 +244,14 @@ begin
       select
         max(w.external_id),
         count(*),
-        array_agg(w.external_id) filter (where w.absent)
-      into v_last, v_compared, v_nominees
+        array_agg(w.external_id) filter (where w.absent),
+        array_agg(greatest(w.observed_until, supasaasy.clock())) filter (where w.absent)
+      into v_last, v_compared, v_nominees, v_after
       from (
         select
           e.external_id,
-          e.observed_until < p_run.began_at
+          e.observed_until,
+          e.observed_at < p_run.began_at
             and (v_sync_from is null or e.source_created_at is null
               or e.source_created_at >= v_sync_from)
             and not exists (
@@ -267,7 +270,7 @@ begin
           p_app_key := p_run.app_key,
           p_collection_key := p_run.collection_key,
           p_ids := v_nominees,
-          p_after := array_fill(supasaasy.clock(), array[cardinality(v_nominees)]),
+          p_after := v_after,
           p_run_id := p_run.id
         );
       end if;

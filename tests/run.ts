@@ -20,6 +20,7 @@ const suites: Suite[] = [
   { name: 'pgtap', command: [deno, 'run', '-A', 'tests/pgtap/run.ts', '--tap'] },
   { name: 'unit', command: test('connectors', 'functions', 'tests/fakes') },
   { name: 'stack', command: test('supabase') },
+  { name: 'property', command: test('tests/property') },
   { name: 'e2e', command: test('tests/e2e') },
 ];
 

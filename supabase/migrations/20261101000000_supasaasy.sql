@@ -735,7 +735,7 @@ begin
       message = format('cannot keep a secret of kind "%s"', coalesce(p_kind, 'null')),
       hint = 'Kinds: webhook_secret. An API key lies in the environment of the functions.';
   end if;
-  if p_secret is null or p_secret !~ '^[^[:space:]]{8,512}$' then
+  if p_secret is null or p_secret ~ '[[:space:]]' or length(p_secret) not between 8 and 512 then
     raise exception using
       errcode = '22023',
       message = format('cannot keep a %s of "%s": it is empty, too short, or has spaces',
@@ -2791,11 +2791,8 @@ comment on function supasaasy.split_task(supasaasy.sync_tasks, supasaasy.resourc
   'Gives the older half of a listing''s remaining range to a new task if the app has room for it.';
 
 -- Children that a complete listing of their parent did not show are fetched one by one: only the
--- provider's own answer deletes them.
-create function supasaasy.nominate_children(
-  p_task supasaasy.sync_tasks,
-  p_began_at timestamptz
-)
+-- provider's own answer deletes them. However late one was observed, it may have gone since.
+create function supasaasy.nominate_children(p_task supasaasy.sync_tasks)
 returns void
 language plpgsql
 volatile
@@ -2803,28 +2800,28 @@ set search_path = ''
 as $$
 declare
   v_ids text[];
+  v_after timestamptz[];
 begin
-  select array_agg(e.external_id)
-  into v_ids
+  select array_agg(e.external_id), array_agg(greatest(e.observed_until, supasaasy.clock()))
+  into v_ids, v_after
   from supasaasy.entities e
   where e.app_key = p_task.app_key
     and e.collection_key = p_task.collection_key
     and e.parent_external_id = p_task.external_id
-    and e.observed_until < p_began_at
     and not (e.external_id = any (p_task.seen));
   if v_ids is not null then
     perform supasaasy.request_revalidation(
       p_app_key := p_task.app_key,
       p_collection_key := p_task.collection_key,
       p_ids := v_ids,
-      p_after := array_fill(supasaasy.clock(), array[cardinality(v_ids)]),
+      p_after := v_after,
       p_run_id := p_task.run_id
     );
   end if;
 end;
 $$;
 
-comment on function supasaasy.nominate_children(supasaasy.sync_tasks, timestamptz) is
+comment on function supasaasy.nominate_children(supasaasy.sync_tasks) is
   'Asks for a fetch of each child that a complete listing of its parent did not show.';
 
 -- A page of events, oldest first: they are listed newest first, and may be of one object.
@@ -2999,7 +2996,6 @@ begin
     on conflict do nothing;
   end if;
 
-  v_ended := p_next_cursor is null and v_task.again_after is null;
   update supasaasy.sync_tasks t
   set cursor = p_next_cursor,
     cursor_created = supasaasy.whole_number(
@@ -3021,9 +3017,11 @@ begin
   where t.id = p_task_id
   returning t.* into v_task;
 
+  -- Only now: what was just observed may have asked for this very fetch once more.
+  v_ended := p_next_cursor is null and v_task.again_after is null;
   if v_ended then
     if v_task.kind = 'children' then
-      perform supasaasy.nominate_children(v_task, v_task.created_at);
+      perform supasaasy.nominate_children(v_task);
     end if;
     perform supasaasy.end_task(p_task_id, 'done');
   elsif p_next_cursor is null then
@@ -3514,8 +3512,8 @@ $$;
 comment on function supasaasy.advance_run(bigint) is
   'Moves a run on: to its sweep once every task of its listing succeeded, to its end after that.';
 
--- One step of the sweep: a bounded range of keys. Rows observed since the run began, outside of
--- sync_from, or seen by the listing are not nominated.
+-- One step of the sweep: a bounded range of keys. Rows observed wholly since the run began, outside
+-- of sync_from, or seen by the listing are not nominated.
 create function supasaasy.sweep_step(p_run supasaasy.sync_runs)
 returns void
 language plpgsql
@@ -3529,6 +3527,7 @@ declare
   v_last text;
   v_compared integer;
   v_nominees text[];
+  v_after timestamptz[];
 begin
   if p_run.swept_to is not null then
     if not exists (
@@ -3544,12 +3543,14 @@ begin
       select
         max(w.external_id),
         count(*),
-        array_agg(w.external_id) filter (where w.absent)
-      into v_last, v_compared, v_nominees
+        array_agg(w.external_id) filter (where w.absent),
+        array_agg(greatest(w.observed_until, supasaasy.clock())) filter (where w.absent)
+      into v_last, v_compared, v_nominees, v_after
       from (
         select
           e.external_id,
-          e.observed_until < p_run.began_at
+          e.observed_until,
+          e.observed_at < p_run.began_at
             and (v_sync_from is null or e.source_created_at is null
               or e.source_created_at >= v_sync_from)
             and not exists (
@@ -3568,7 +3569,7 @@ begin
           p_app_key := p_run.app_key,
           p_collection_key := p_run.collection_key,
           p_ids := v_nominees,
-          p_after := array_fill(supasaasy.clock(), array[cardinality(v_nominees)]),
+          p_after := v_after,
           p_run_id := p_run.id
         );
       end if;

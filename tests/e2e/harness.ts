@@ -29,7 +29,10 @@ const KEYS = {
   STRIPE_OTHER_KEY: 'sk_test_e2e_other_2222',
   STRIPE_WRONG_KEY: 'sk_test_e2e_wrong_3333',
   STRIPE_RESTRICTED_KEY: 'rk_test_e2e_restricted_4444',
+  STRIPE_WEBHOOK_SECRET: 'whsec_e2e_now_5555 whsec_e2e_before_6666',
 };
+/** The webhook secrets that are valid: the one in use, and the one before it. */
+export const WEBHOOK_SECRETS = KEYS.STRIPE_WEBHOOK_SECRET.split(' ') as [string, string];
 const FUNCTIONS_ENV = { ...KEYS, STRIPE_API_BASE: `http://127.0.0.1:${FAKE_PORT}` };
 
 /** What `job_status` gives; bigints are texts. */
@@ -66,6 +69,8 @@ export interface World {
   assertEqual(fake: FakeStripe): Promise<void>;
   kill(name: ProcessName): Promise<void>;
   up(): Promise<void>;
+  /** Where the provider sends the app's webhooks. */
+  webhookUrl: string;
   /** The text of every log of the stack. */
   stackLogs(): Promise<string>;
 }
@@ -74,6 +79,8 @@ export interface World {
 export interface Options {
   data?: FakeStripeOptions['data'];
   latencyMs?: number;
+  /** How late the provider's event list shows an event, at most; 0 by default. */
+  eventLagSeconds?: number;
   /** How many accounts the provider has; the second one's key is STRIPE_OTHER_KEY. */
   accounts?: 1 | 2;
   /** False: no function is ever started, the test itself calls what they would. */
@@ -107,6 +114,8 @@ async function inWorld(options: Options, run: (world: World) => Promise<void>): 
     port: FAKE_PORT,
     seed: 42,
     latencyMs: options.latencyMs ?? 0,
+    eventLagSeconds: options.eventLagSeconds ?? 0,
+    nestedPrices: 'frozen',
     accounts: [
       {
         id: 'acct_main',
@@ -143,7 +152,8 @@ async function inWorld(options: Options, run: (world: World) => Promise<void>): 
     }
     await sql`
       insert into supasaasy.apps (app_key, connector, config)
-      values ('stripe_main', 'stripe', '{"api_key_env": "STRIPE_API_KEY"}')`;
+      values ('stripe_main', 'stripe',
+        '{"api_key_env": "STRIPE_API_KEY", "webhook_secret_env": "STRIPE_WEBHOOK_SECRET"}')`;
     await run(createWorld(sql, fake, { ...stackEnv, ...KEYS }, connect));
   } catch (error) {
     console.log(await report(sql).catch(String));
@@ -160,7 +170,7 @@ async function clean(sql: Sql, gateway: string): Promise<void> {
   await sql`
     truncate supasaasy.entities, supasaasy.tombstones, supasaasy.sync_seen, supasaasy.rate_budgets,
       supasaasy.sync_jobs, supasaasy.sync_runs, supasaasy.sync_tasks, supasaasy.sync_state,
-      supasaasy.apps, net.http_request_queue, net._http_response`;
+      supasaasy.seen_events, supasaasy.apps, net.http_request_queue, net._http_response`;
   await sql`update supasaasy.settings set value = null where value is not null`;
   for (
     const [name, value] of [
@@ -230,6 +240,7 @@ function createWorld(
     async up() {
       await up(instance, FUNCTIONS_ENV);
     },
+    webhookUrl: `${env.SUPABASE_URL}/functions/v1/webhook/stripe_main`,
     async stackLogs() {
       const texts = PROCESSES.map((name) =>
         Deno.readTextFile(logFile(instance, name)).catch(() => '')

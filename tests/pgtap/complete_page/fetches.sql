@@ -1,6 +1,6 @@
 begin;
 set local search_path = extensions, public;
-select plan(7);
+select plan(8);
 
 select tests.have_app();
 select tests.stop_clock_at(clock_timestamp());
@@ -48,6 +48,19 @@ select results_eq(
   $$ select state, run_after > supasaasy.clock() from supasaasy.sync_tasks where id = (select id from w) $$,
   $$ values ('waiting', true) $$,
   'a doubt that arises during a fetch repeats it, after the doubt'
+);
+
+update supasaasy.sync_tasks set run_after = supasaasy.clock() where state = 'waiting';
+update w set token = tests.begin(id);
+select tests.move_clock('1 second');
+select tests.observe('stripe_customer', tests.customers(3, 3, '{"name": "newer"}'),
+  supasaasy.clock() - interval '10 seconds', supasaasy.clock() + interval '3 seconds', 'event');
+select supasaasy.complete_page(id, token, tests.customers(3, 3, '{"name": "older"}')) from w;
+select results_eq(
+  $$ select state, run_after > supasaasy.clock() + interval '3 seconds'
+     from supasaasy.sync_tasks where id = (select id from w) $$,
+  $$ values ('waiting', true) $$,
+  'a fetch that itself is in doubt is repeated too'
 );
 select throws_ok(
   $$ select supasaasy.refetch('stripe_main', 'unicorn', 'x') $$,
