@@ -35,7 +35,15 @@ values
   ('clock_skew', 'interval', '2 seconds',
     'How far a provider''s clock is taken to be from ours at least'),
   ('sweep_batch', 'integer', '10000',
-    'How many rows one step of a sweep compares');
+    'How many rows one step of a sweep compares'),
+  ('sweep_hold_share', 'number', '0.2',
+    'A sweep that misses more than this share of the rows is held for confirm_sweep'),
+  ('sweep_hold_minimum', 'integer', '50',
+    'A sweep that misses fewer rows than this is never held'),
+  ('tombstone_retention', 'interval', '30 days',
+    'How long a tombstone is kept at least'),
+  ('event_id_retention', 'interval', '7 days',
+    'How long the id of an applied event is kept');
 
 create function supasaasy.setting(p_name text)
 returns text

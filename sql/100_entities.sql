@@ -65,6 +65,8 @@ comment on table supasaasy.tombstones is
 comment on column supasaasy.tombstones.deleted_at is
   'When the deletion was recorded here.';
 
+create index tombstones_deleted_idx on supasaasy.tombstones (deleted_at);
+
 -- Payloads are most of the bytes: lz4 where this server was built with it, else the default.
 do $$
 begin

@@ -18,6 +18,8 @@ create unlogged table supasaasy.seen_events (
 comment on table supasaasy.seen_events is
   'The ids of the events that were applied lately.';
 
+create index seen_events_seen_idx on supasaasy.seen_events (seen_at);
+
 create function supasaasy.clock_skew(p_app_key text)
 returns interval
 language sql

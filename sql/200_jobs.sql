@@ -1,7 +1,8 @@
 -- Owns the queue's tables. A job is one call of sync(); it has a run per resource; a run has tasks,
 -- each of which fetches pages one after another. Revalidations may stand alone, without a run.
 --
--- Job and run:  pending -> running -> (sweeping ->) completed | failed | cancelled
+-- Job:          pending -> running -> completed | failed | cancelled
+-- Run:          pending -> running -> (sweeping (-> held -> sweeping) ->) the same ends
 -- Task:         pending -> leased -> (pending | waiting | done | failed | cancelled)
 -- A leased task has a start token (issued, not begun) or a work token (begun), never both.
 --
@@ -44,12 +45,20 @@ create table supasaasy.sync_runs (
   began_at timestamptz,
   ended_at timestamptz,
   swept_to text,
+  compared bigint not null default 0,
   nominated bigint not null default 0,
+  confirmed boolean not null default false,
+  is_first boolean not null default false,
+  inserted bigint,
+  updated bigint,
+  deleted bigint,
   covers text[],
   note text,
   unique (job_id, collection_key),
   constraint status_is_known
-    check (status in ('pending', 'running', 'sweeping', 'completed', 'failed', 'cancelled')),
+    check (status in (
+      'pending', 'running', 'sweeping', 'held', 'completed', 'failed', 'cancelled'
+    )),
   constraint ended_runs_have_an_end
     check ((status in ('completed', 'failed', 'cancelled')) = (ended_at is not null)),
   constraint begun_runs_have_a_begin check (status in ('pending', 'cancelled') or began_at is not null)
@@ -60,6 +69,14 @@ comment on table supasaasy.sync_runs is
   'One resource in one job: its listing, then its sweep.';
 comment on column supasaasy.sync_runs.swept_to is
   'The last external id that the sweep has compared.';
+comment on column supasaasy.sync_runs.compared is
+  'Rows that the sweep has compared with the listing.';
+comment on column supasaasy.sync_runs.confirmed is
+  'Whether somebody confirmed that so many rows may be gone.';
+comment on column supasaasy.sync_runs.is_first is
+  'Whether the resource was never complete before.';
+comment on column supasaasy.sync_runs.inserted is
+  'What the whole run inserted, children included; updated and deleted alike.';
 comment on column supasaasy.sync_runs.nominated is
   'Rows that the listing did not show; each was or is fetched before anything is deleted.';
 comment on column supasaasy.sync_runs.covers is
@@ -68,7 +85,7 @@ comment on column supasaasy.sync_runs.note is
   'What a user should know of this run, such as why nothing was swept.';
 
 create index sync_runs_open_idx on supasaasy.sync_runs (app_key, collection_key, id)
-where status in ('pending', 'running', 'sweeping');
+where status in ('pending', 'running', 'sweeping', 'held');
 create index sync_runs_sweeping_idx on supasaasy.sync_runs (id) where status = 'sweeping';
 create index sync_runs_collection_idx on supasaasy.sync_runs (collection_key);
 
@@ -205,3 +222,25 @@ $$;
 
 comment on function supasaasy.lock_queue(text) is
   'Until the end of the transaction: only this one decides about the app''s jobs and turns.';
+
+-- A full sync of a resource that was complete before measures how true it had stayed.
+create view supasaasy.drift
+with (security_invoker = true)
+as
+select
+  r.app_key,
+  r.collection_key,
+  r.job_id,
+  r.began_at as measured_at,
+  r.inserted as missing,
+  r.updated as stale,
+  r.deleted as extra,
+  s.complete_as_of
+from supasaasy.sync_runs r
+join supasaasy.sync_state s
+  on s.app_key = r.app_key
+  and s.collection_key = r.collection_key
+where r.status = 'completed' and r.covers is null and not r.is_first;
+
+comment on view supasaasy.drift is
+  'What each full sync had to repair: rows that were missing, stale, or gone at the provider.';

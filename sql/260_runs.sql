@@ -2,7 +2,8 @@
 --
 -- The sweep deletes nothing. It walks the collection's keys and nominates rows that the listing
 -- did not show; each nominee is fetched, and only the provider's own answer deletes it, because
--- listings omit live objects (test clocks, a flip between two filtered listings, index lag).
+-- listings omit live objects (test clocks, a flip between two filtered listings, index lag). Where an
+-- implausible share is missing, the sweep is held: so many fetches are for somebody to confirm.
 
 -- Starts a run: a task for each listing of its resource, and the marker that its sightings are
 -- kept. Called under the app's queue lock, when it is the run's turn.
@@ -20,7 +21,11 @@ declare
 begin
   update supasaasy.sync_runs r
   set status = 'running',
-    began_at = v_now
+    began_at = v_now,
+    is_first = not exists (
+      select from supasaasy.sync_state s
+      where s.app_key = r.app_key and s.collection_key = r.collection_key
+    )
   where r.id = p_run_id
   returning r.* into strict v_run;
   update supasaasy.sync_jobs j
@@ -114,7 +119,7 @@ begin
     from (
       select distinct on (r.collection_key) r.id, r.status
       from supasaasy.sync_runs r
-      where r.app_key = p_app_key and r.status in ('pending', 'running', 'sweeping')
+      where r.app_key = p_app_key and r.status in ('pending', 'running', 'sweeping', 'held')
       order by r.collection_key, r.status = 'pending', r.id
     ) f
     where f.status = 'pending'
@@ -199,10 +204,10 @@ begin
       return;
     end if;
     update supasaasy.sync_runs r
-    set status = 'sweeping'
-    where r.id = p_run_id;
-    v_run.status := 'sweeping';
-    v_run.swept_to := '';
+    set status = 'sweeping',
+      swept_to = ''
+    where r.id = p_run_id
+    returning r.* into v_run;
   end if;
   if v_run.status = 'sweeping' then
     perform supasaasy.sweep_step(v_run);
@@ -265,6 +270,25 @@ begin
         order by e.external_id
         limit v_limit
       ) w;
+      if not p_run.confirmed
+        and p_run.nominated + coalesce(cardinality(v_nominees), 0)
+          > greatest(
+            supasaasy.setting('sweep_hold_minimum')::integer,
+            supasaasy.setting('sweep_hold_share')::numeric * (p_run.compared + v_compared)
+          )
+      then
+        update supasaasy.sync_runs r
+        set status = 'held',
+          note = format(
+            'the listing did not show %s of %s rows, which is held to be implausible; nothing was '
+              || 'deleted. To fetch each of them and delete what is gone: '
+              || 'select supasaasy.confirm_sweep(%s); otherwise: select supasaasy.cancel(%s);',
+            p_run.nominated + coalesce(cardinality(v_nominees), 0), p_run.compared + v_compared,
+            p_run.job_id, p_run.job_id
+          )
+        where r.id = p_run.id;
+        return;
+      end if;
       if v_nominees is not null then
         perform supasaasy.request_revalidation(
           p_app_key := p_run.app_key,
@@ -276,6 +300,7 @@ begin
       end if;
       update supasaasy.sync_runs r
       set swept_to = case when v_compared = v_limit then v_last end,
+        compared = r.compared + v_compared,
         nominated = r.nominated + coalesce(cardinality(v_nominees), 0)
       where r.id = p_run.id
       returning r.* into p_run;
@@ -321,7 +346,15 @@ begin
   update supasaasy.sync_runs r
   set status = p_status,
     ended_at = supasaasy.clock(),
-    swept_to = null
+    swept_to = null,
+    inserted = c.inserted,
+    updated = c.updated,
+    deleted = c.deleted
+  from (
+    select sum(t.inserted) as inserted, sum(t.updated) as updated, sum(t.deleted) as deleted
+    from supasaasy.sync_tasks t
+    where t.run_id = p_run_id
+  ) c
   where r.id = p_run_id
   returning r.* into strict v_run;
   select j.* into strict v_job from supasaasy.sync_jobs j where j.id = v_run.job_id;
@@ -361,7 +394,7 @@ begin
 
   if not exists (
     select from supasaasy.sync_runs r
-    where r.job_id = v_run.job_id and r.status in ('pending', 'running', 'sweeping')
+    where r.job_id = v_run.job_id and r.status in ('pending', 'running', 'sweeping', 'held')
   ) and v_job.completed_at is null then
     select string_agg(
       format('%s: %s', f.collection_key, f.error_message), '; ' order by f.id

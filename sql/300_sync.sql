@@ -219,7 +219,7 @@ begin
   update supasaasy.sync_runs r
   set status = 'cancelled',
     ended_at = supasaasy.clock()
-  where r.job_id = p_job_id and r.status in ('pending', 'running', 'sweeping');
+  where r.job_id = p_job_id and r.status in ('pending', 'running', 'sweeping', 'held');
   update supasaasy.sync_tasks t
   set state = 'cancelled',
     finished_at = supasaasy.clock(),
@@ -304,6 +304,45 @@ $$;
 comment on function supasaasy.retry(bigint) is
   'Lets the failed tasks of a failed job go on from where they stopped; returns the job''s status.';
 
+create function supasaasy.confirm_sweep(p_job_id bigint)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_job supasaasy.sync_jobs%rowtype := supasaasy.find_job(p_job_id);
+  v_run_id bigint;
+  v_confirmed bigint := 0;
+begin
+  perform supasaasy.lock_queue(v_job.app_key);
+  for v_run_id in
+    update supasaasy.sync_runs r
+    set status = 'sweeping',
+      confirmed = true,
+      note = null
+    where r.job_id = p_job_id and r.status = 'held'
+    returning r.id
+  loop
+    v_confirmed := v_confirmed + 1;
+    perform supasaasy.advance_run(v_run_id);
+  end loop;
+  if v_confirmed = 0 then
+    raise exception using
+      errcode = '55000',
+      message = format('job %s has no sweep to confirm', p_job_id),
+      hint = format('select * from supasaasy.job_status(%s);', p_job_id);
+  end if;
+  perform supasaasy.start_tasks(100, v_job.app_key);
+  return v_confirmed;
+end;
+$$;
+
+-- Definer: whoever may execute it needs no grant on the queue.
+comment on function supasaasy.confirm_sweep(bigint) is
+  'Lets the held sweeps of a job go on; each row is still fetched before it is deleted.';
+
 create function supasaasy.job_status(p_job_id bigint)
 returns table (
   job_id bigint,
@@ -355,7 +394,11 @@ begin
     v_job.created_at,
     v_job.started_at,
     v_job.completed_at,
-    v_job.error_message
+    coalesce(v_job.error_message, (
+      select string_agg(format('%s: %s', h.collection_key, h.note), '; ' order by h.id)
+      from supasaasy.sync_runs h
+      where h.job_id = p_job_id and h.status = 'held'
+    ))
   from (
     select
       count(*) as total,

@@ -84,6 +84,54 @@ $$;
 comment on function supasaasy.purge_seen(integer) is
   'Forgets what ended runs have listed, some rows at a time, the marker last.';
 
+-- Tombstones below a floor are no longer needed: what is older than it is fetched, not written.
+create function supasaasy.purge_tombstones(p_limit integer)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  delete from supasaasy.tombstones t
+  using (
+    select o.app_key, o.collection_key, o.external_id
+    from supasaasy.tombstones o
+    join supasaasy.sync_state s
+      on s.app_key = o.app_key
+      and s.collection_key = o.collection_key
+    where o.deleted_at < supasaasy.clock() - supasaasy.setting('tombstone_retention')::interval
+      and o.observed_until < s.floor
+      and s.floor_from is null
+    order by o.deleted_at
+    limit p_limit
+  ) old
+  where t.app_key = old.app_key
+    and t.collection_key = old.collection_key
+    and t.external_id = old.external_id;
+$$;
+
+comment on function supasaasy.purge_tombstones(integer) is
+  'Forgets tombstones that are old, and below the floor of their collection.';
+
+create function supasaasy.purge_events(p_limit integer)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  delete from supasaasy.seen_events e
+  using (
+    select o.app_key, o.event_id
+    from supasaasy.seen_events o
+    where o.seen_at < supasaasy.clock() - supasaasy.setting('event_id_retention')::interval
+    order by o.seen_at
+    limit p_limit
+  ) old
+  where e.app_key = old.app_key and e.event_id = old.event_id;
+$$;
+
+comment on function supasaasy.purge_events(integer) is
+  'Forgets the ids of events that were applied long ago.';
+
 -- Claims come last: their lock is the last in the order of locks, and held until the commit.
 create function supasaasy.tick()
 returns jsonb
@@ -113,6 +161,8 @@ begin
     v_swept := v_swept + 1;
   end loop;
   perform supasaasy.purge_seen(20000);
+  perform supasaasy.purge_tombstones(1000);
+  perform supasaasy.purge_events(1000);
   if exists (
     select from supasaasy.sync_tasks t where t.state in ('pending', 'waiting')
   ) then

@@ -16,6 +16,7 @@ grant execute on function
   supasaasy.cancel(bigint),
   supasaasy.retry(bigint),
   supasaasy.refetch(text, text, text),
+  supasaasy.confirm_sweep(bigint),
   supasaasy.job_status(bigint)
 to service_role;
 
@@ -35,7 +36,8 @@ to service_role;
 grant select on
   supasaasy.entities,
   supasaasy.tombstones,
-  supasaasy.sync_state
+  supasaasy.sync_state,
+  supasaasy.sync_runs
 to service_role;
 do $$
 declare

@@ -107,7 +107,15 @@ values
   ('clock_skew', 'interval', '2 seconds',
     'How far a provider''s clock is taken to be from ours at least'),
   ('sweep_batch', 'integer', '10000',
-    'How many rows one step of a sweep compares');
+    'How many rows one step of a sweep compares'),
+  ('sweep_hold_share', 'number', '0.2',
+    'A sweep that misses more than this share of the rows is held for confirm_sweep'),
+  ('sweep_hold_minimum', 'integer', '50',
+    'A sweep that misses fewer rows than this is never held'),
+  ('tombstone_retention', 'interval', '30 days',
+    'How long a tombstone is kept at least'),
+  ('event_id_retention', 'interval', '7 days',
+    'How long the id of an applied event is kept');
 
 create function supasaasy.setting(p_name text)
 returns text
@@ -832,6 +840,8 @@ comment on table supasaasy.tombstones is
   'What the provider deleted, so that a late page or event cannot bring it back.';
 comment on column supasaasy.tombstones.deleted_at is
   'When the deletion was recorded here.';
+
+create index tombstones_deleted_idx on supasaasy.tombstones (deleted_at);
 
 -- Payloads are most of the bytes: lz4 where this server was built with it, else the default.
 do $$
@@ -1631,6 +1641,8 @@ create unlogged table supasaasy.seen_events (
 comment on table supasaasy.seen_events is
   'The ids of the events that were applied lately.';
 
+create index seen_events_seen_idx on supasaasy.seen_events (seen_at);
+
 create function supasaasy.clock_skew(p_app_key text)
 returns interval
 language sql
@@ -1916,7 +1928,8 @@ comment on function supasaasy.report_webhook_error(text, text) is
 -- Owns the queue's tables. A job is one call of sync(); it has a run per resource; a run has tasks,
 -- each of which fetches pages one after another. Revalidations may stand alone, without a run.
 --
--- Job and run:  pending -> running -> (sweeping ->) completed | failed | cancelled
+-- Job:          pending -> running -> completed | failed | cancelled
+-- Run:          pending -> running -> (sweeping (-> held -> sweeping) ->) the same ends
 -- Task:         pending -> leased -> (pending | waiting | done | failed | cancelled)
 -- A leased task has a start token (issued, not begun) or a work token (begun), never both.
 --
@@ -1959,12 +1972,20 @@ create table supasaasy.sync_runs (
   began_at timestamptz,
   ended_at timestamptz,
   swept_to text,
+  compared bigint not null default 0,
   nominated bigint not null default 0,
+  confirmed boolean not null default false,
+  is_first boolean not null default false,
+  inserted bigint,
+  updated bigint,
+  deleted bigint,
   covers text[],
   note text,
   unique (job_id, collection_key),
   constraint status_is_known
-    check (status in ('pending', 'running', 'sweeping', 'completed', 'failed', 'cancelled')),
+    check (status in (
+      'pending', 'running', 'sweeping', 'held', 'completed', 'failed', 'cancelled'
+    )),
   constraint ended_runs_have_an_end
     check ((status in ('completed', 'failed', 'cancelled')) = (ended_at is not null)),
   constraint begun_runs_have_a_begin check (status in ('pending', 'cancelled') or began_at is not null)
@@ -1975,6 +1996,14 @@ comment on table supasaasy.sync_runs is
   'One resource in one job: its listing, then its sweep.';
 comment on column supasaasy.sync_runs.swept_to is
   'The last external id that the sweep has compared.';
+comment on column supasaasy.sync_runs.compared is
+  'Rows that the sweep has compared with the listing.';
+comment on column supasaasy.sync_runs.confirmed is
+  'Whether somebody confirmed that so many rows may be gone.';
+comment on column supasaasy.sync_runs.is_first is
+  'Whether the resource was never complete before.';
+comment on column supasaasy.sync_runs.inserted is
+  'What the whole run inserted, children included; updated and deleted alike.';
 comment on column supasaasy.sync_runs.nominated is
   'Rows that the listing did not show; each was or is fetched before anything is deleted.';
 comment on column supasaasy.sync_runs.covers is
@@ -1983,7 +2012,7 @@ comment on column supasaasy.sync_runs.note is
   'What a user should know of this run, such as why nothing was swept.';
 
 create index sync_runs_open_idx on supasaasy.sync_runs (app_key, collection_key, id)
-where status in ('pending', 'running', 'sweeping');
+where status in ('pending', 'running', 'sweeping', 'held');
 create index sync_runs_sweeping_idx on supasaasy.sync_runs (id) where status = 'sweeping';
 create index sync_runs_collection_idx on supasaasy.sync_runs (collection_key);
 
@@ -2120,6 +2149,28 @@ $$;
 
 comment on function supasaasy.lock_queue(text) is
   'Until the end of the transaction: only this one decides about the app''s jobs and turns.';
+
+-- A full sync of a resource that was complete before measures how true it had stayed.
+create view supasaasy.drift
+with (security_invoker = true)
+as
+select
+  r.app_key,
+  r.collection_key,
+  r.job_id,
+  r.began_at as measured_at,
+  r.inserted as missing,
+  r.updated as stale,
+  r.deleted as extra,
+  s.complete_as_of
+from supasaasy.sync_runs r
+join supasaasy.sync_state s
+  on s.app_key = r.app_key
+  and s.collection_key = r.collection_key
+where r.status = 'completed' and r.covers is null and not r.is_first;
+
+comment on view supasaasy.drift is
+  'What each full sync had to repair: rows that were missing, stale, or gone at the provider.';
 
 -- sql/210_tasks.sql
 
@@ -3301,7 +3352,8 @@ comment on function supasaasy.fail_page(bigint, uuid, text, text, double precisi
 --
 -- The sweep deletes nothing. It walks the collection's keys and nominates rows that the listing
 -- did not show; each nominee is fetched, and only the provider's own answer deletes it, because
--- listings omit live objects (test clocks, a flip between two filtered listings, index lag).
+-- listings omit live objects (test clocks, a flip between two filtered listings, index lag). Where an
+-- implausible share is missing, the sweep is held: so many fetches are for somebody to confirm.
 
 -- Starts a run: a task for each listing of its resource, and the marker that its sightings are
 -- kept. Called under the app's queue lock, when it is the run's turn.
@@ -3319,7 +3371,11 @@ declare
 begin
   update supasaasy.sync_runs r
   set status = 'running',
-    began_at = v_now
+    began_at = v_now,
+    is_first = not exists (
+      select from supasaasy.sync_state s
+      where s.app_key = r.app_key and s.collection_key = r.collection_key
+    )
   where r.id = p_run_id
   returning r.* into strict v_run;
   update supasaasy.sync_jobs j
@@ -3413,7 +3469,7 @@ begin
     from (
       select distinct on (r.collection_key) r.id, r.status
       from supasaasy.sync_runs r
-      where r.app_key = p_app_key and r.status in ('pending', 'running', 'sweeping')
+      where r.app_key = p_app_key and r.status in ('pending', 'running', 'sweeping', 'held')
       order by r.collection_key, r.status = 'pending', r.id
     ) f
     where f.status = 'pending'
@@ -3498,10 +3554,10 @@ begin
       return;
     end if;
     update supasaasy.sync_runs r
-    set status = 'sweeping'
-    where r.id = p_run_id;
-    v_run.status := 'sweeping';
-    v_run.swept_to := '';
+    set status = 'sweeping',
+      swept_to = ''
+    where r.id = p_run_id
+    returning r.* into v_run;
   end if;
   if v_run.status = 'sweeping' then
     perform supasaasy.sweep_step(v_run);
@@ -3564,6 +3620,25 @@ begin
         order by e.external_id
         limit v_limit
       ) w;
+      if not p_run.confirmed
+        and p_run.nominated + coalesce(cardinality(v_nominees), 0)
+          > greatest(
+            supasaasy.setting('sweep_hold_minimum')::integer,
+            supasaasy.setting('sweep_hold_share')::numeric * (p_run.compared + v_compared)
+          )
+      then
+        update supasaasy.sync_runs r
+        set status = 'held',
+          note = format(
+            'the listing did not show %s of %s rows, which is held to be implausible; nothing was '
+              || 'deleted. To fetch each of them and delete what is gone: '
+              || 'select supasaasy.confirm_sweep(%s); otherwise: select supasaasy.cancel(%s);',
+            p_run.nominated + coalesce(cardinality(v_nominees), 0), p_run.compared + v_compared,
+            p_run.job_id, p_run.job_id
+          )
+        where r.id = p_run.id;
+        return;
+      end if;
       if v_nominees is not null then
         perform supasaasy.request_revalidation(
           p_app_key := p_run.app_key,
@@ -3575,6 +3650,7 @@ begin
       end if;
       update supasaasy.sync_runs r
       set swept_to = case when v_compared = v_limit then v_last end,
+        compared = r.compared + v_compared,
         nominated = r.nominated + coalesce(cardinality(v_nominees), 0)
       where r.id = p_run.id
       returning r.* into p_run;
@@ -3620,7 +3696,15 @@ begin
   update supasaasy.sync_runs r
   set status = p_status,
     ended_at = supasaasy.clock(),
-    swept_to = null
+    swept_to = null,
+    inserted = c.inserted,
+    updated = c.updated,
+    deleted = c.deleted
+  from (
+    select sum(t.inserted) as inserted, sum(t.updated) as updated, sum(t.deleted) as deleted
+    from supasaasy.sync_tasks t
+    where t.run_id = p_run_id
+  ) c
   where r.id = p_run_id
   returning r.* into strict v_run;
   select j.* into strict v_job from supasaasy.sync_jobs j where j.id = v_run.job_id;
@@ -3660,7 +3744,7 @@ begin
 
   if not exists (
     select from supasaasy.sync_runs r
-    where r.job_id = v_run.job_id and r.status in ('pending', 'running', 'sweeping')
+    where r.job_id = v_run.job_id and r.status in ('pending', 'running', 'sweeping', 'held')
   ) and v_job.completed_at is null then
     select string_agg(
       format('%s: %s', f.collection_key, f.error_message), '; ' order by f.id
@@ -3957,7 +4041,7 @@ begin
   update supasaasy.sync_runs r
   set status = 'cancelled',
     ended_at = supasaasy.clock()
-  where r.job_id = p_job_id and r.status in ('pending', 'running', 'sweeping');
+  where r.job_id = p_job_id and r.status in ('pending', 'running', 'sweeping', 'held');
   update supasaasy.sync_tasks t
   set state = 'cancelled',
     finished_at = supasaasy.clock(),
@@ -4042,6 +4126,45 @@ $$;
 comment on function supasaasy.retry(bigint) is
   'Lets the failed tasks of a failed job go on from where they stopped; returns the job''s status.';
 
+create function supasaasy.confirm_sweep(p_job_id bigint)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_job supasaasy.sync_jobs%rowtype := supasaasy.find_job(p_job_id);
+  v_run_id bigint;
+  v_confirmed bigint := 0;
+begin
+  perform supasaasy.lock_queue(v_job.app_key);
+  for v_run_id in
+    update supasaasy.sync_runs r
+    set status = 'sweeping',
+      confirmed = true,
+      note = null
+    where r.job_id = p_job_id and r.status = 'held'
+    returning r.id
+  loop
+    v_confirmed := v_confirmed + 1;
+    perform supasaasy.advance_run(v_run_id);
+  end loop;
+  if v_confirmed = 0 then
+    raise exception using
+      errcode = '55000',
+      message = format('job %s has no sweep to confirm', p_job_id),
+      hint = format('select * from supasaasy.job_status(%s);', p_job_id);
+  end if;
+  perform supasaasy.start_tasks(100, v_job.app_key);
+  return v_confirmed;
+end;
+$$;
+
+-- Definer: whoever may execute it needs no grant on the queue.
+comment on function supasaasy.confirm_sweep(bigint) is
+  'Lets the held sweeps of a job go on; each row is still fetched before it is deleted.';
+
 create function supasaasy.job_status(p_job_id bigint)
 returns table (
   job_id bigint,
@@ -4093,7 +4216,11 @@ begin
     v_job.created_at,
     v_job.started_at,
     v_job.completed_at,
-    v_job.error_message
+    coalesce(v_job.error_message, (
+      select string_agg(format('%s: %s', h.collection_key, h.note), '; ' order by h.id)
+      from supasaasy.sync_runs h
+      where h.job_id = p_job_id and h.status = 'held'
+    ))
   from (
     select
       count(*) as total,
@@ -4253,6 +4380,54 @@ $$;
 comment on function supasaasy.purge_seen(integer) is
   'Forgets what ended runs have listed, some rows at a time, the marker last.';
 
+-- Tombstones below a floor are no longer needed: what is older than it is fetched, not written.
+create function supasaasy.purge_tombstones(p_limit integer)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  delete from supasaasy.tombstones t
+  using (
+    select o.app_key, o.collection_key, o.external_id
+    from supasaasy.tombstones o
+    join supasaasy.sync_state s
+      on s.app_key = o.app_key
+      and s.collection_key = o.collection_key
+    where o.deleted_at < supasaasy.clock() - supasaasy.setting('tombstone_retention')::interval
+      and o.observed_until < s.floor
+      and s.floor_from is null
+    order by o.deleted_at
+    limit p_limit
+  ) old
+  where t.app_key = old.app_key
+    and t.collection_key = old.collection_key
+    and t.external_id = old.external_id;
+$$;
+
+comment on function supasaasy.purge_tombstones(integer) is
+  'Forgets tombstones that are old, and below the floor of their collection.';
+
+create function supasaasy.purge_events(p_limit integer)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  delete from supasaasy.seen_events e
+  using (
+    select o.app_key, o.event_id
+    from supasaasy.seen_events o
+    where o.seen_at < supasaasy.clock() - supasaasy.setting('event_id_retention')::interval
+    order by o.seen_at
+    limit p_limit
+  ) old
+  where e.app_key = old.app_key and e.event_id = old.event_id;
+$$;
+
+comment on function supasaasy.purge_events(integer) is
+  'Forgets the ids of events that were applied long ago.';
+
 -- Claims come last: their lock is the last in the order of locks, and held until the commit.
 create function supasaasy.tick()
 returns jsonb
@@ -4282,6 +4457,8 @@ begin
     v_swept := v_swept + 1;
   end loop;
   perform supasaasy.purge_seen(20000);
+  perform supasaasy.purge_tombstones(1000);
+  perform supasaasy.purge_events(1000);
   if exists (
     select from supasaasy.sync_tasks t where t.state in ('pending', 'waiting')
   ) then
@@ -4651,6 +4828,7 @@ grant execute on function
   supasaasy.cancel(bigint),
   supasaasy.retry(bigint),
   supasaasy.refetch(text, text, text),
+  supasaasy.confirm_sweep(bigint),
   supasaasy.job_status(bigint)
 to service_role;
 
@@ -4670,7 +4848,8 @@ to service_role;
 grant select on
   supasaasy.entities,
   supasaasy.tombstones,
-  supasaasy.sync_state
+  supasaasy.sync_state,
+  supasaasy.sync_runs
 to service_role;
 do $$
 declare

@@ -52,7 +52,9 @@ select isnt_empty(
 select is_empty(
   $$ select f.name
      from functions f
-     cross join lateral regexp_split_to_table(f.prosrc, ';') as s (statement)
+     cross join lateral regexp_split_to_table(
+       regexp_replace(f.prosrc, '''[^'']*''', '''''', 'g'), ';'
+     ) as s (statement)
      where s.statement ~* '(^|[^a-z_])(update\s+supasaasy\.|delete\s+from\s+supasaasy\.)'
        and s.statement !~* '\mwhere\M' $$,
   'no function has an UPDATE or DELETE without WHERE'
@@ -61,7 +63,7 @@ select bag_eq(
   $$ select proname::text from functions where prosecdef $$,
   array[
     'sync', 'cancel', 'retry', 'job_status', 'begin_page', 'pin_account', 'complete_page',
-    'fail_page', 'release_task', 'refetch', 'webhook_app', 'receive_event',
+    'fail_page', 'release_task', 'refetch', 'confirm_sweep', 'webhook_app', 'receive_event',
     'report_webhook_error'
   ],
   'only what service_role may call is security definer'
@@ -71,7 +73,7 @@ select bag_eq(
      where provolatile <> 'i' and has_function_privilege('service_role', oid, 'execute') $$,
   array[
     'sync', 'cancel', 'retry', 'job_status', 'begin_page', 'pin_account', 'complete_page',
-    'fail_page', 'release_task', 'refetch', 'webhook_app', 'receive_event',
+    'fail_page', 'release_task', 'refetch', 'confirm_sweep', 'webhook_app', 'receive_event',
     'report_webhook_error'
   ],
   'service_role may execute these, and functions that read nothing'
