@@ -12,7 +12,7 @@ DENO := node_modules/.bin/deno
 STACK := $(DENO) run -A supabase/local/stack.ts
 CODE := connectors functions supabase tests
 
-.PHONY: help install demo up down reset restart status db test test-pgtap test-unit test-stack test-property test-e2e \
+.PHONY: help install demo up down reset restart status db test test-pgtap test-unit test-stack test-property test-chaos test-e2e \
   build fmt lint verify ok
 
 help: ## show this
@@ -61,6 +61,9 @@ test-stack: install ## the tests of the local stack alone
 
 test-property: install ## random histories alone (SEEDS=300, or SEED=7 to replay one)
 	@$(DENO) run -A tests/run.ts property
+
+test-chaos: install ## kill processes and lose requests alone (CHAOS_SECONDS=30)
+	@$(DENO) run -A tests/run.ts chaos
 
 test-e2e: install ## the tests on the whole stack alone
 	@$(DENO) run -A tests/run.ts e2e

@@ -21,7 +21,8 @@ const suites: Suite[] = [
   { name: 'unit', command: test('connectors', 'functions', 'tests/fakes') },
   { name: 'stack', command: test('supabase') },
   { name: 'property', command: test('tests/property') },
-  { name: 'e2e', command: test('tests/e2e') },
+  { name: 'e2e', command: test('tests/e2e', '--ignore=tests/e2e/chaos_test.ts') },
+  { name: 'chaos', command: test('tests/e2e/chaos_test.ts') },
 ];
 
 async function run(suite: Suite): Promise<{ passed: number; failed: number }> {

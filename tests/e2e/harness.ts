@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import postgres, { type Sql } from 'postgres';
-import { currentInstance, root } from '../../supabase/local/instance.ts';
+import { currentInstance } from '../../supabase/local/instance.ts';
 import { kill, PROCESSES, type ProcessName, restart, up } from '../../supabase/local/stack.ts';
 import { logFile } from '../../supabase/local/processes.ts';
 import {
@@ -282,5 +282,14 @@ async function assertCollection(
   assert.deepEqual([...both], [], 'a row is both alive and buried');
 }
 
-/** The repository's folder. */
-export const repository = root;
+/** Waits until no doubt is left: every revalidation has been fetched. */
+export async function quiet(sql: Sql): Promise<void> {
+  for (let tries = 0; tries < 600; tries += 1) {
+    const [row] = await sql`
+      select count(*)::int as n from supasaasy.sync_tasks
+      where state in ('pending', 'waiting', 'leased')`.catch(() => [undefined]);
+    if (row?.n === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.fail('it does not come to rest');
+}

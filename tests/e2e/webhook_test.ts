@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import type { FakeStripe } from '../fakes/stripe/server.ts';
 import { signStripePayload } from '../fakes/stripe/webhooks.ts';
-import { scenario, WEBHOOK_SECRETS, type World } from './harness.ts';
+import { quiet, scenario, WEBHOOK_SECRETS, type World } from './harness.ts';
 
 const [SECRET, OLD_SECRET] = WEBHOOK_SECRETS;
 
@@ -162,18 +162,6 @@ scenario(
     await assertEqual(fake);
   },
 );
-
-/** Waits until no doubt is left: every revalidation has been fetched. */
-async function quiet(sql: World['sql']): Promise<void> {
-  for (let tries = 0; tries < 600; tries += 1) {
-    const [row] = await sql`
-      select count(*)::int as n from supasaasy.sync_tasks
-      where state in ('pending', 'waiting', 'leased')`;
-    if (row?.n === 0) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  assert.fail('it does not come to rest');
-}
 
 for (const when of ['before', 'during', 'after'] as const) {
   scenario(

@@ -1,0 +1,109 @@
+// Chaos: while the provider changes, webhooks stream in and syncs run, processes are killed and a
+// tenth of all requests are lost, delayed or doubled. When it is over, Postgres equals the provider
+// and nothing is stuck.
+
+import assert from 'node:assert/strict';
+import { signStripePayload } from '../fakes/stripe/webhooks.ts';
+import { COLLECTIONS, quiet, scenario, WEBHOOK_SECRETS } from './harness.ts';
+
+const SECONDS = Number(Deno.env.get('CHAOS_SECONDS') ?? 30);
+const VICTIMS = ['functions', 'postgres', 'workers'] as const;
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+scenario(
+  'killed processes and lost, late and doubled requests end equal to the provider',
+  { data: { customers: 1_200, subscriptions: 800 }, latencyMs: 5, eventLagSeconds: 5 },
+  async ({ fake, sql, start, sync, kill, up, webhookUrl, assertEqual }) => {
+    const counts = { changes: 0, webhooks: 0, dropped: 0, doubled: 0, delayed: 0, kills: 0 };
+    for (
+      const fault of [
+        { kind: 'reset', when: 'before' },
+        { kind: 'reset', when: 'after_headers' },
+        { kind: 'status', status: 500 },
+        { kind: 'latency', ms: 700 },
+      ] as const
+    ) fake.faults.add({ match: { pathPrefix: '/v1/', probability: 0.025 }, fault });
+
+    /** Sends an event as a provider does: again and again until it is answered 200. */
+    const send = async (text: string) => {
+      for (let tries = 0; tries < 60; tries += 1) {
+        const signature = await signStripePayload(
+          text,
+          WEBHOOK_SECRETS[0],
+          Math.floor(Date.now() / 1000),
+        );
+        const status = await fetch(webhookUrl, {
+          method: 'POST',
+          headers: { 'stripe-signature': signature },
+          body: text,
+          signal: AbortSignal.timeout(10_000),
+        }).then(async (response) => {
+          await response.body?.cancel();
+          return response.status;
+        }).catch(() => 0);
+        if (status === 200) return;
+        await pause(500);
+      }
+      assert.fail('a webhook was never accepted');
+    };
+
+    let over = false;
+    const sending: Promise<void>[] = [];
+    const stream = (async () => {
+      let known = fake.events.all().length;
+      for (let turn = 0; !over; turn += 1) {
+        fake.churn(8);
+        const events = fake.events.all().slice(known);
+        known += events.length;
+        counts.changes += events.length;
+        for (const [index, event] of events.entries()) {
+          const chance = (turn * 31 + index * 17) % 100;
+          if (chance < 10) {
+            counts.dropped += 1;
+            continue;
+          }
+          counts.webhooks += 1;
+          if (chance < 20) counts.delayed += 1;
+          const late = chance < 20 ? pause(4_000) : Promise.resolve();
+          sending.push(late.then(() => send(event.text)));
+          if (chance >= 90) {
+            counts.doubled += 1;
+            sending.push(pause(1_000).then(() => send(event.text)));
+          }
+        }
+        await pause(200);
+      }
+    })();
+    const syncs = (async () => {
+      while (!over) {
+        await start('stripe_main', Math.random() < 0.5 ? 'full' : 'incremental').catch(() => {});
+        await pause(4_000);
+      }
+    })();
+    const end = Date.now() + SECONDS * 1000;
+    for (let turn = 0; Date.now() < end; turn += 1) {
+      await pause(2_500);
+      await kill(VICTIMS[turn % VICTIMS.length] ?? 'functions');
+      counts.kills += 1;
+      await pause(300);
+      await up();
+    }
+    over = true;
+    await Promise.all([stream, syncs]);
+    await Promise.all(sending);
+    const injected = fake.faults.list().reduce((sum, fault) => sum + fault.fired, 0);
+    fake.faults.clear();
+
+    await quiet(sql);
+    await pause(6_000);
+    for (const mode of ['incremental', 'full']) {
+      const job = await sync('stripe_main', mode);
+      assert.equal(job.status, 'completed', String(job.error_message));
+    }
+    await quiet(sql);
+    await assertEqual(fake);
+    const rows = COLLECTIONS.reduce((sum, name) => sum + fake.state.snapshot(name).size, 0);
+    console.log(`# ${JSON.stringify({ ...counts, faults: injected, rows, differences: 0 })}`);
+  },
+);
