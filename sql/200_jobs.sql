@@ -193,6 +193,7 @@ create table supasaasy.sync_state (
   app_key text not null references supasaasy.apps on delete cascade,
   collection_key text not null references supasaasy.resources,
   complete_as_of timestamptz not null,
+  events_as_of timestamptz not null,
   floor timestamptz not null,
   floor_from timestamptz,
   primary key (app_key, collection_key)
@@ -202,6 +203,8 @@ comment on table supasaasy.sync_state is
   'How far each resource of each app is complete.';
 comment on column supasaasy.sync_state.complete_as_of is
   'Everything that changed before this time is here.';
+comment on column supasaasy.sync_state.events_as_of is
+  'The events created before this time were read, or are of before the first listing.';
 comment on column supasaasy.sync_state.floor is
   'When the last complete listing began: what was observed before it is dropped.';
 comment on column supasaasy.sync_state.floor_from is

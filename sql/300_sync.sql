@@ -64,14 +64,13 @@ set search_path = ''
 as $$
   select coalesce(array_agg(r.collection_key order by r.position), '{}')
   from supasaasy.resources r
-  join supasaasy.connectors c on c.connector = r.connector
   join supasaasy.sync_state s
     on s.app_key = p_app.app_key
     and s.collection_key = r.collection_key
   where r.collection_key = any (p_resources)
     and r.parent_collection_key is null
     and r.event_types <> '{}'
-    and s.complete_as_of > supasaasy.clock() - c.event_retention + interval '1 day'
+    and supasaasy.events_are_listed(r.collection_key, s.events_as_of)
     and (s.floor_from is null or p_app.sync_from >= s.floor_from)
     -- A child that was never complete needs its parents listed.
     and not exists (

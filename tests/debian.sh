@@ -4,11 +4,11 @@
 # root, apt and `make install`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export DENO_NO_PACKAGE_JSON=1 SUPASAASY_STACK=debian SUPASAASY_PORT=54540
+export DENO_NO_PACKAGE_JSON=1 SUPASAASY_STACK=debian SUPASAASY_PORT=24540
 unset DATABASE_URL
 deno=node_modules/.bin/deno
 bin=/usr/lib/postgresql/15/bin
-port=54549
+port=24549
 data=/var/tmp/supasaasy-debian
 passed=0 failed=0
 

@@ -14,10 +14,10 @@ interface Suite {
 }
 
 const deno = Deno.execPath();
-const test = (...args: string[]) => [deno, 'test', '-A', '--quiet', '--reporter=tap', ...args];
+const test = (...args: string[]) => [deno, 'test', '-A', '--reporter=tap', ...args];
 
 const suites: Suite[] = [
-  { name: 'pgtap', command: [deno, 'run', '-A', 'tests/pgtap/run.ts', '--tap'] },
+  { name: 'pgtap', command: [deno, 'run', '-A', 'tests/pgtap/run.ts'] },
   { name: 'unit', command: test('connectors', 'functions', 'tests/fakes') },
   { name: 'stack', command: test('supabase') },
   { name: 'property', command: test('tests/property') },

@@ -40,7 +40,8 @@ const envSchema = z.object({
 /** What `.local/<name>/env` says, a line each. Keys and passwords are made once and kept. */
 export type StackEnv = z.infer<typeof envSchema>;
 
-const bases: Record<string, number> = { dev: 54420, demo: 54440, 'demo-live': 54450, test: 54460 };
+/** Below the ports that systems lend to outgoing connections, which would be in the way at times. */
+const bases: Record<string, number> = { dev: 24420, demo: 24440, 'demo-live': 24450, test: 24460 };
 
 /**
  * The instance that SUPASAASY_STACK names (`dev` by default), at the base port SUPASAASY_PORT.

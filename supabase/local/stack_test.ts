@@ -15,8 +15,8 @@ import { running } from './processes.ts';
 import { down, kill, PROCESSES, reset, restart, up } from './stack.ts';
 import { nextRun } from './workers_cron.ts';
 
-const instance = currentInstance('stacktest', '54480');
-const other = currentInstance('stackother', '54500');
+const instance = currentInstance('stacktest', '24480');
+const other = currentInstance('stackother', '24500');
 
 async function withSql<T>(url: string, run: (sql: Sql) => Promise<T>): Promise<T> {
   const sql = postgres(url, { max: 1, onnotice: () => {} });
@@ -397,7 +397,7 @@ async function vaultRules(env: StackEnv): Promise<void> {
 }
 
 Deno.test('a malformed name or port of a stack is named', () => {
-  assert.throws(() => currentInstance('My Stack', '54480'), /SUPASAASY_STACK "My Stack"/);
+  assert.throws(() => currentInstance('My Stack', '24480'), /SUPASAASY_STACK "My Stack"/);
   assert.throws(() => currentInstance('mine', 'http'), /SUPASAASY_PORT "http"/);
   assert.throws(() => currentInstance('mine', undefined), /has no port/);
 });

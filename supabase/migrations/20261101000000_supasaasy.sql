@@ -2120,6 +2120,7 @@ create table supasaasy.sync_state (
   app_key text not null references supasaasy.apps on delete cascade,
   collection_key text not null references supasaasy.resources,
   complete_as_of timestamptz not null,
+  events_as_of timestamptz not null,
   floor timestamptz not null,
   floor_from timestamptz,
   primary key (app_key, collection_key)
@@ -2129,6 +2130,8 @@ comment on table supasaasy.sync_state is
   'How far each resource of each app is complete.';
 comment on column supasaasy.sync_state.complete_as_of is
   'Everything that changed before this time is here.';
+comment on column supasaasy.sync_state.events_as_of is
+  'The events created before this time were read, or are of before the first listing.';
 comment on column supasaasy.sync_state.floor is
   'When the last complete listing began: what was observed before it is dropped.';
 comment on column supasaasy.sync_state.floor_from is
@@ -3411,8 +3414,9 @@ $$;
 comment on function supasaasy.start_run(bigint) is
   'Creates the first tasks of a run whose turn it is.';
 
--- Where a run over the events begins: at the second up to which all that it covers is complete,
--- with an overlap for the clocks' skew. What was seen before is not applied twice.
+-- Where a run over the events begins: at the second up to which they were read for all that it covers,
+-- with an overlap for the clocks' skew. A listing in between does not move that: what it omits
+-- though it lives is told by events alone. What was seen before is not applied twice.
 create function supasaasy.feed_start(p_run supasaasy.sync_runs)
 returns bigint
 language sql
@@ -3420,7 +3424,7 @@ stable
 set search_path = ''
 as $$
   select floor(extract(epoch from
-    min(s.complete_as_of) - supasaasy.clock_skew(p_run.app_key) - interval '10 seconds'
+    min(s.events_as_of) - supasaasy.clock_skew(p_run.app_key) - interval '10 seconds'
   ))::bigint
   from supasaasy.sync_state s
   where s.app_key = p_run.app_key and s.collection_key = any (p_run.covers);
@@ -3428,6 +3432,24 @@ $$;
 
 comment on function supasaasy.feed_start(supasaasy.sync_runs) is
   'The first creation second of the events that a run must read.';
+
+create function supasaasy.events_are_listed(
+  p_collection_key text,
+  p_since timestamptz
+)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(p_since > supasaasy.clock() - c.event_retention + interval '1 day', false)
+  from supasaasy.resources r
+  join supasaasy.connectors c on c.connector = r.connector
+  where r.collection_key = p_collection_key;
+$$;
+
+comment on function supasaasy.events_are_listed(text, timestamptz) is
+  'Whether the provider still lists every event since a time, with a day to spare.';
 
 create function supasaasy.feed_listings(p_run supasaasy.sync_runs)
 returns jsonb
@@ -3712,9 +3734,13 @@ begin
   if p_status = 'completed' and v_run.covers is not null then
     update supasaasy.sync_state s
     set complete_as_of = greatest(
-      s.complete_as_of,
-      v_run.began_at - supasaasy.clock_skew(v_run.app_key) - c.event_lag
-    )
+        s.complete_as_of,
+        v_run.began_at - supasaasy.clock_skew(v_run.app_key) - c.event_lag
+      ),
+      events_as_of = greatest(
+        s.events_as_of,
+        v_run.began_at - supasaasy.clock_skew(v_run.app_key) - c.event_lag
+      )
     from supasaasy.resources r
     join supasaasy.connectors c on c.connector = r.connector
     where r.collection_key = s.collection_key
@@ -3725,12 +3751,13 @@ begin
     from supasaasy.resources r
     where r.collection_key = v_run.collection_key;
     insert into supasaasy.sync_state as s (
-      app_key, collection_key, complete_as_of, floor, floor_from
+      app_key, collection_key, complete_as_of, events_as_of, floor, floor_from
     )
     select
-      v_run.app_key, r.collection_key, v_run.began_at - v_read_lag, v_run.began_at - v_read_lag,
-      v_job.sync_from
+      v_run.app_key, r.collection_key, v_run.began_at - v_read_lag,
+      v_run.began_at - v_read_lag - c.event_lag, v_run.began_at - v_read_lag, v_job.sync_from
     from supasaasy.resources r
+    join supasaasy.connectors c on c.connector = r.connector
     where r.collection_key = v_run.collection_key
       or (
         r.parent_collection_key = v_run.collection_key
@@ -3738,6 +3765,10 @@ begin
       )
     on conflict (app_key, collection_key) do update
     set complete_as_of = greatest(s.complete_as_of, excluded.complete_as_of),
+      events_as_of = case
+        when supasaasy.events_are_listed(s.collection_key, s.events_as_of) then s.events_as_of
+        else excluded.events_as_of
+      end,
       floor = greatest(s.floor, excluded.floor),
       floor_from = excluded.floor_from;
   end if;
@@ -3886,14 +3917,13 @@ set search_path = ''
 as $$
   select coalesce(array_agg(r.collection_key order by r.position), '{}')
   from supasaasy.resources r
-  join supasaasy.connectors c on c.connector = r.connector
   join supasaasy.sync_state s
     on s.app_key = p_app.app_key
     and s.collection_key = r.collection_key
   where r.collection_key = any (p_resources)
     and r.parent_collection_key is null
     and r.event_types <> '{}'
-    and s.complete_as_of > supasaasy.clock() - c.event_retention + interval '1 day'
+    and supasaasy.events_are_listed(r.collection_key, s.events_as_of)
     and (s.floor_from is null or p_app.sync_from >= s.floor_from)
     -- A child that was never complete needs its parents listed.
     and not exists (

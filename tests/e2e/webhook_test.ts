@@ -229,7 +229,7 @@ scenario(
     await quiet(sql);
     await assertEqual(fake);
 
-    await sql`update supasaasy.sync_state set complete_as_of = now() - interval '40 days'`;
+    await sql`update supasaasy.sync_state set events_as_of = now() - interval '40 days'`;
     fake.log.clear();
     await sync('stripe_main');
     assert.equal(fake.log.entries().filter((entry) => entry.path === '/v1/events').length, 0);

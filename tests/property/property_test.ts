@@ -41,7 +41,7 @@ const mutants: Mutant[] = [
     sql: `update supasaasy.connectors set event_lag = '0';
       create or replace function supasaasy.feed_start(p_run supasaasy.sync_runs)
       returns bigint language sql stable as $$
-        select ceil(extract(epoch from min(s.complete_as_of)))::bigint + 2
+        select ceil(extract(epoch from min(s.events_as_of)))::bigint + 2
         from supasaasy.sync_state s where s.collection_key = any (p_run.covers) $$`,
   },
   {

@@ -18,7 +18,7 @@ const HELP = `A fake Stripe on 127.0.0.1
 
 deno run -A tests/fakes/stripe/main.ts [options]
 
-  --port <n>              port, 0 for any free one (54424)
+  --port <n>              port, 0 for any free one (24424)
   --seed <text>           decides all data and chance (1)
   --key <key>             API key; may be given several times (${DEFAULT_TEST_KEY})
   --account <id>          account id (${DEFAULT_ACCOUNT})
@@ -48,7 +48,7 @@ const number = (least: number, most: number) => z.coerce.number().min(least).max
 const count = (most: number) => z.coerce.number().int().min(0).max(most);
 
 const flagsSchema = z.object({
-  'port': count(65535).default(54424),
+  'port': count(65535).default(24424),
   'seed': z.string().default('1'),
   'key': z.array(z.string()).optional(),
   'account': z.string().regex(/^acct_\w+$/, 'must look like acct_...').default(DEFAULT_ACCOUNT),

@@ -79,8 +79,8 @@ select ok(
   'an event with the same payload records its interval, and is no update'
 );
 
-insert into supasaasy.sync_state (app_key, collection_key, complete_as_of, floor)
-values ('stripe_main', 'stripe_customer', pg_temp.at(500), pg_temp.at(500));
+insert into supasaasy.sync_state (app_key, collection_key, complete_as_of, events_as_of, floor)
+values ('stripe_main', 'stripe_customer', pg_temp.at(500), pg_temp.at(500), pg_temp.at(500));
 select tests.observe('stripe_customer', tests.customers(7, 7), pg_temp.at(400), pg_temp.at(450), 'event');
 select is(
   tests.ids('stripe_customer'), 'cus_1',

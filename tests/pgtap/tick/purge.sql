@@ -16,8 +16,8 @@ select supasaasy.tick() is not null;
 select is(tests.buried('stripe_customer'), 'old young', 'without a complete listing no tombstone goes');
 select is((select string_agg(event_id, ' ') from supasaasy.seen_events), 'evt_young',
   'old event ids are forgotten');
-insert into supasaasy.sync_state (app_key, collection_key, complete_as_of, floor, floor_from)
-values ('stripe_main', 'stripe_customer', '2026-02-01', '2026-02-01', '2025-01-01');
+insert into supasaasy.sync_state (app_key, collection_key, complete_as_of, events_as_of, floor, floor_from)
+values ('stripe_main', 'stripe_customer', '2026-02-01', '2026-02-01', '2026-02-01', '2025-01-01');
 select supasaasy.tick() is not null;
 select is(tests.buried('stripe_customer'), 'old young', 'nor for a listing of a part');
 update supasaasy.sync_state set floor_from = null where true;
