@@ -87,7 +87,8 @@ create index resources_parent_idx on supasaasy.resources (parent_collection_key)
 
 create function supasaasy.resolve_resources(
   p_connector text,
-  p_names text[]
+  p_names text[],
+  p_with_parents boolean default true
 )
 returns text[]
 language plpgsql
@@ -133,7 +134,9 @@ begin
   into v_orphan
   from supasaasy.resources r
   join supasaasy.resources p on p.collection_key = r.parent_collection_key
-  where r.collection_key = any (v_keys) and not (p.collection_key = any (v_keys))
+  where p_with_parents
+    and r.collection_key = any (v_keys)
+    and not (p.collection_key = any (v_keys))
   limit 1;
   if found then
     raise exception using
@@ -146,5 +149,5 @@ begin
 end;
 $$;
 
-comment on function supasaasy.resolve_resources(text, text[]) is
+comment on function supasaasy.resolve_resources(text, text[], boolean) is
   'Collection keys of resources named as customer or stripe_customer (null: all), parents first.';

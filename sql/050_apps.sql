@@ -103,8 +103,9 @@ begin
       message = format('config of app "%s" is not a JSON object', new.app_key),
       hint = 'For example {"api_key_env": "STRIPE_API_KEY"}.';
   end if;
-  v_known := array['api_key_env', 'webhook_secret_env', 'sync_resources', 'max_concurrency']
-    || v_connector.config_keys;
+  v_known := array[
+    'api_key_env', 'webhook_secret_env', 'sync_resources', 'max_concurrency', 'history'
+  ] || v_connector.config_keys;
   select k.key into v_bad
   from jsonb_object_keys(new.config) as k (key)
   where not (k.key = any (v_known))
@@ -151,6 +152,20 @@ begin
       new.connector,
       array(select jsonb_array_elements_text(new.config -> 'sync_resources'))
     );
+  end if;
+
+  if new.config ? 'history' and jsonb_typeof(new.config -> 'history') = 'array' then
+    perform supasaasy.resolve_resources(
+      new.connector,
+      array(select jsonb_array_elements_text(new.config -> 'history')),
+      p_with_parents := false
+    );
+  elsif new.config ? 'history' and jsonb_typeof(new.config -> 'history') <> 'boolean' then
+    raise exception using
+      errcode = '22023',
+      message = format('config key "history" of app "%s" is %s',
+        new.app_key, left((new.config -> 'history')::text, 40)),
+      hint = 'Give true, false, or an array of resource names.';
   end if;
 
   if new.account_id is null then

@@ -37,7 +37,8 @@ grant select on
   supasaasy.entities,
   supasaasy.tombstones,
   supasaasy.sync_state,
-  supasaasy.sync_runs
+  supasaasy.sync_runs,
+  supasaasy.entity_versions
 to service_role;
 do $$
 declare
