@@ -55,6 +55,26 @@ export interface ProviderEvent {
   deleted: boolean;
 }
 
+/** The webhook endpoint that an app should have at its provider. */
+export interface WantedEndpoint {
+  appKey: string;
+  /** Where the provider sends events. */
+  url: string;
+  /** Exactly the events in use. */
+  types: string[];
+  /** The endpoint that we made before, and whether its secret is still known. */
+  endpointId: string | null;
+  secretIsKnown: boolean;
+}
+
+/** The endpoint as it now is. `secret` is there when it was made just now. */
+export interface ManagedEndpoint {
+  endpointId: string;
+  secret: string | null;
+  /** What was done: created, repaired, recreated, or nothing; and orphans removed. */
+  did: string;
+}
+
 /** What a webhook request holds, before anybody trusts it. */
 export interface WebhookRequest {
   /** The body exactly as received. */
@@ -91,6 +111,11 @@ export interface Connector {
    * @throws InvalidSignature when no secret fits, or the signature is too old
    */
   readWebhook(request: WebhookRequest): Promise<ProviderEvent | null>;
+  /**
+   * Makes the provider's endpoint what is wanted: found, created or repaired, its own orphans
+   * removed, others never touched. The only operation of several requests. Throws ProviderError.
+   */
+  manageWebhook(access: Access, wanted: WantedEndpoint): Promise<ManagedEndpoint>;
 }
 
 /** A webhook that nobody with a valid secret has signed, or one signed too long ago. */

@@ -18,6 +18,8 @@ insert into supasaasy.settings (name, kind, default_value, description)
 values
   ('functions_url', 'url', null,
     'Where the edge functions are: https://<project>.supabase.co/functions/v1'),
+  ('public_functions_url', 'url', null,
+    'The same as the providers see it, where that differs: for managed webhooks'),
   ('max_in_flight', 'integer', '64',
     'How many tasks of all apps together may be leased at once'),
   ('start_token_ttl', 'interval', '60 seconds',

@@ -124,7 +124,7 @@ create table supasaasy.sync_tasks (
   error_message text,
   created_at timestamptz not null default supasaasy.clock(),
   finished_at timestamptz,
-  constraint kind_is_known check (kind in ('list', 'children', 'revalidate')),
+  constraint kind_is_known check (kind in ('list', 'children', 'revalidate', 'webhook')),
   constraint state_is_known
     check (state in ('pending', 'leased', 'waiting', 'done', 'failed', 'cancelled')),
   constraint listings_belong_to_a_run check (kind <> 'list' or run_id is not null),
@@ -147,7 +147,7 @@ with (
 comment on table supasaasy.sync_tasks is
   'The work queue: what to fetch, how far it is, and why it failed.';
 comment on column supasaasy.sync_tasks.kind is
-  'list: a resource or a slice of it; children: those of one parent; revalidate: one object.';
+  'list: a resource or a slice; children: those of a parent; revalidate: one object; webhook.';
 comment on column supasaasy.sync_tasks.external_id is
   'The object to fetch, or the parent whose children to list.';
 comment on column supasaasy.sync_tasks.priority is

@@ -91,6 +91,7 @@ begin
     'key_fingerprint', v_app.key_fingerprint,
     'resource', v_resource.resource,
     'operation', case
+      when v_task.kind = 'webhook' then 'webhook'
       when v_resource.is_feed then 'events'
       when v_task.kind = 'revalidate' then 'get'
       else 'list'
@@ -101,7 +102,8 @@ begin
     'created_gte', v_task.created_gte,
     'created_lt', v_task.created_lt,
     'cursor', v_task.cursor,
-    'page_size', v_task.page_size
+    'page_size', v_task.page_size,
+    'webhook', case when v_task.kind = 'webhook' then supasaasy.webhook_order(v_app.app_key) end
   );
 end;
 $$;

@@ -117,6 +117,12 @@ begin
   select r.* into strict v_resource
   from supasaasy.resources r
   where r.collection_key = v_task.collection_key;
+  if v_task.kind = 'webhook' then
+    update supasaasy.webhook_endpoints w
+    set error_message = v_message,
+      checked_at = supasaasy.clock()
+    where w.app_key = v_task.app_key;
+  end if;
 
   if p_class = 'rate_limited' then
     perform supasaasy.slow_down(v_task.app_key, v_resource.endpoint, p_reason, v_retry_after);

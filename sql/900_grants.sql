@@ -17,6 +17,7 @@ grant execute on function
   supasaasy.retry(bigint),
   supasaasy.refetch(text, text, text),
   supasaasy.confirm_sweep(bigint),
+  supasaasy.manage_webhook(text),
   supasaasy.job_status(bigint)
 to service_role;
 
@@ -28,6 +29,7 @@ grant execute on function
   supasaasy.fail_page(bigint, uuid, text, text, double precision, text),
   supasaasy.release_task(bigint, uuid),
   supasaasy.webhook_app(text),
+  supasaasy.complete_webhook(bigint, uuid, text, text, text),
   supasaasy.receive_event(text, jsonb),
   supasaasy.report_webhook_error(text, text)
 to service_role;
@@ -38,7 +40,8 @@ grant select on
   supasaasy.tombstones,
   supasaasy.sync_state,
   supasaasy.sync_runs,
-  supasaasy.entity_versions
+  supasaasy.entity_versions,
+  supasaasy.webhook_endpoints
 to service_role;
 do $$
 declare

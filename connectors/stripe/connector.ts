@@ -13,6 +13,7 @@ import {
   ProviderError,
   type ProviderEvent,
 } from '../connector.ts';
+import { manageEndpoint } from './endpoints.ts';
 import { normalise } from './events.ts';
 
 const listSchema = z.object({ data: z.array(z.unknown()), has_more: z.boolean() });
@@ -212,6 +213,14 @@ export const stripe: Connector = {
       const sdk = client(access);
       const operations = { get, list, events: listEvents };
       return await operations[request.operation](sdk, request);
+    } catch (error) {
+      throw classify(error);
+    }
+  },
+
+  async manageWebhook(access, wanted) {
+    try {
+      return await manageEndpoint(client(access), access.apiVersion, wanted);
     } catch (error) {
       throw classify(error);
     }

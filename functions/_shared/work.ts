@@ -19,7 +19,7 @@ const orderSchema = z.object({
   api_key_env: z.string(),
   key_fingerprint: z.string().nullable(),
   resource: z.string(),
-  operation: z.enum(['list', 'get', 'events']),
+  operation: z.enum(['list', 'get', 'events', 'webhook']),
   external_id: z.string().nullable(),
   parent_id: z.string().nullable(),
   params: z.record(z.string(), z.string()),
@@ -27,6 +27,12 @@ const orderSchema = z.object({
   created_lt: z.int().nullable(),
   cursor: z.string().nullable(),
   page_size: z.int().positive(),
+  webhook: z.object({
+    url: z.string(),
+    types: z.array(z.string()),
+    endpoint_id: z.string().nullable(),
+    secret_is_known: z.boolean(),
+  }).nullable(),
 });
 /** One page to fetch, as Postgres decided it. Times are unix seconds. */
 export type Order = z.infer<typeof orderSchema>;

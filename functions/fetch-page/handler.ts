@@ -92,6 +92,24 @@ async function work(taskId: number, order: Order, deps: Deps): Promise<Start | n
       });
     }
 
+    const wanted = order.webhook;
+    if (wanted) {
+      const endpoint = await scrubbed(apiKey, () =>
+        connector.manageWebhook(access, {
+          appKey: order.app_key,
+          url: wanted.url,
+          types: wanted.types,
+          endpointId: wanted.endpoint_id,
+          secretIsKnown: wanted.secret_is_known,
+        }));
+      return await end(deps, 'complete_webhook', {
+        ...token,
+        p_endpoint_id: endpoint.endpointId,
+        p_secret: endpoint.secret,
+        p_did: endpoint.did,
+      });
+    }
+
     const page = await scrubbed(apiKey, () => connector.fetchPage(access, pageRequest(order)));
     const { rows, repaired } = repairRows(page.rows);
     return await end(deps, 'complete_page', {
@@ -138,7 +156,7 @@ async function end(deps: Deps, rpc: string, args: Record<string, unknown>): Prom
 
 function pageRequest(order: Order): PageRequest {
   return {
-    operation: order.operation,
+    operation: order.operation === 'webhook' ? 'list' : order.operation,
     resource: order.resource,
     externalId: order.external_id,
     parentId: order.parent_id,

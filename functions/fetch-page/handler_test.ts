@@ -26,6 +26,7 @@ const order = {
   created_lt: 1800000000,
   cursor: null,
   page_size: 100,
+  webhook: null,
 };
 
 interface Call {
@@ -45,6 +46,7 @@ function setUp(
     name: 'stripe',
     identify: () => Promise.resolve({ accountId: 'acct_1', livemode: false }),
     readWebhook: () => Promise.resolve(null),
+    manageWebhook: () => Promise.resolve({ endpointId: 'we_1', secret: null, did: 'kept' }),
     fetchPage: options.page ??
       (() => Promise.resolve({ rows: [{ id: 'cus_1' }], nextCursor: null, missing: [] })),
   };

@@ -90,6 +90,8 @@ insert into supasaasy.settings (name, kind, default_value, description)
 values
   ('functions_url', 'url', null,
     'Where the edge functions are: https://<project>.supabase.co/functions/v1'),
+  ('public_functions_url', 'url', null,
+    'The same as the providers see it, where that differs: for managed webhooks'),
   ('max_in_flight', 'integer', '64',
     'How many tasks of all apps together may be leased at once'),
   ('start_token_ttl', 'interval', '60 seconds',
@@ -2237,7 +2239,7 @@ create table supasaasy.sync_tasks (
   error_message text,
   created_at timestamptz not null default supasaasy.clock(),
   finished_at timestamptz,
-  constraint kind_is_known check (kind in ('list', 'children', 'revalidate')),
+  constraint kind_is_known check (kind in ('list', 'children', 'revalidate', 'webhook')),
   constraint state_is_known
     check (state in ('pending', 'leased', 'waiting', 'done', 'failed', 'cancelled')),
   constraint listings_belong_to_a_run check (kind <> 'list' or run_id is not null),
@@ -2260,7 +2262,7 @@ with (
 comment on table supasaasy.sync_tasks is
   'The work queue: what to fetch, how far it is, and why it failed.';
 comment on column supasaasy.sync_tasks.kind is
-  'list: a resource or a slice of it; children: those of one parent; revalidate: one object.';
+  'list: a resource or a slice; children: those of a parent; revalidate: one object; webhook.';
 comment on column supasaasy.sync_tasks.external_id is
   'The object to fetch, or the parent whose children to list.';
 comment on column supasaasy.sync_tasks.priority is
@@ -2852,6 +2854,7 @@ begin
     'key_fingerprint', v_app.key_fingerprint,
     'resource', v_resource.resource,
     'operation', case
+      when v_task.kind = 'webhook' then 'webhook'
       when v_resource.is_feed then 'events'
       when v_task.kind = 'revalidate' then 'get'
       else 'list'
@@ -2862,7 +2865,8 @@ begin
     'created_gte', v_task.created_gte,
     'created_lt', v_task.created_lt,
     'cursor', v_task.cursor,
-    'page_size', v_task.page_size
+    'page_size', v_task.page_size,
+    'webhook', case when v_task.kind = 'webhook' then supasaasy.webhook_order(v_app.app_key) end
   );
 end;
 $$;
@@ -3498,6 +3502,12 @@ begin
   select r.* into strict v_resource
   from supasaasy.resources r
   where r.collection_key = v_task.collection_key;
+  if v_task.kind = 'webhook' then
+    update supasaasy.webhook_endpoints w
+    set error_message = v_message,
+      checked_at = supasaasy.clock()
+    where w.app_key = v_task.app_key;
+  end if;
 
   if p_class = 'rate_limited' then
     perform supasaasy.slow_down(v_task.app_key, v_resource.endpoint, p_reason, v_retry_after);
@@ -4705,6 +4715,148 @@ begin
 end;
 $$;
 
+-- sql/320_webhook_endpoints.sql
+
+-- Owns the webhook endpoint that an app has at its provider: wanted here, made and repaired by a task
+-- like any other, its secret kept in Vault.
+
+create table supasaasy.webhook_endpoints (
+  app_key text primary key references supasaasy.apps on delete cascade,
+  url text not null,
+  event_types text[] not null,
+  endpoint_id text,
+  did text,
+  error_message text,
+  checked_at timestamptz
+);
+
+comment on table supasaasy.webhook_endpoints is
+  'The webhook endpoint that each app has at its provider, and how it was when last looked at.';
+comment on column supasaasy.webhook_endpoints.did is
+  'What the last look did: created, kept, repaired, or removed of its own.';
+
+create function supasaasy.manage_webhook(p_app_key text)
+returns text
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_base text := coalesce(supasaasy.setting('public_functions_url'), supasaasy.functions_url());
+  v_url text := v_base || '/webhook/' || p_app_key;
+begin
+  if v_base ~ '^http://kong:' then
+    raise exception using
+      errcode = '55000',
+      message = format('cannot make a webhook for "%s": %s is known in Docker''s network only',
+        p_app_key, v_base),
+      hint = 'select supasaasy.set_setting(''public_functions_url'', ''https://...'');';
+  elsif not v_app.enabled then
+    raise exception using
+      errcode = '55000',
+      message = format('cannot make a webhook for "%s": the app is disabled', p_app_key),
+      hint = format('update supasaasy.apps set enabled = true where app_key = %L;', p_app_key);
+  end if;
+  insert into supasaasy.webhook_endpoints as w (app_key, url, event_types)
+  select p_app_key, v_url, array_agg(t.type order by r.position, t.position)
+  from supasaasy.resources r
+  cross join unnest(r.event_types) with ordinality as t (type, position)
+  where r.collection_key = any (supasaasy.app_resources(p_app_key))
+  on conflict (app_key) do update
+  set url = excluded.url,
+    event_types = excluded.event_types;
+  insert into supasaasy.sync_tasks as t (
+    app_key, collection_key, kind, external_id, priority, page_size
+  )
+  select p_app_key, r.collection_key, 'webhook', p_app_key, 0, 1
+  from supasaasy.resources r
+  where r.connector = v_app.connector and r.is_feed
+  on conflict (app_key, collection_key, external_id, kind)
+    where kind <> 'list' and state in ('pending', 'waiting', 'leased')
+  do nothing;
+  perform supasaasy.start_tasks(1, p_app_key);
+  return v_url;
+end;
+$$;
+
+-- Definer: whoever may execute it needs no grant on the queue.
+comment on function supasaasy.manage_webhook(text) is
+  'Finds, makes or repairs an app''s webhook endpoint at its provider; returns its URL.';
+
+create function supasaasy.webhook_order(p_app_key text)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'url', w.url,
+    'types', to_jsonb(w.event_types),
+    'endpoint_id', w.endpoint_id,
+    'secret_is_known', supasaasy.vault_secrets(p_app_key, 'webhook_secret') <> '{}'
+  )
+  from supasaasy.webhook_endpoints w
+  where w.app_key = p_app_key;
+$$;
+
+comment on function supasaasy.webhook_order(text) is
+  'What a function needs to know to manage an app''s webhook endpoint.';
+
+create function supasaasy.complete_webhook(
+  p_task_id bigint,
+  p_work_token uuid,
+  p_endpoint_id text,
+  p_secret text,
+  p_did text
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_task supasaasy.sync_tasks%rowtype;
+  v_answer jsonb;
+begin
+  select t.*
+  into v_task
+  from supasaasy.sync_tasks t
+  where t.id = p_task_id
+  for update;
+  if v_task.answered_token = p_work_token then
+    return v_task.answer;
+  elsif v_task.work_token is distinct from p_work_token
+    or p_work_token is null
+    or v_task.kind <> 'webhook'
+  then
+    return jsonb_build_object('status', 'stale');
+  end if;
+  if p_secret is not null then
+    perform supasaasy.set_secret(v_task.app_key, 'webhook_secret', p_secret);
+  end if;
+  update supasaasy.webhook_endpoints w
+  set endpoint_id = p_endpoint_id,
+    did = left(p_did, 200),
+    error_message = null,
+    checked_at = supasaasy.clock()
+  where w.app_key = v_task.app_key;
+  perform supasaasy.end_task(p_task_id, 'done');
+  v_answer := jsonb_build_object('status', 'ok', 'next', supasaasy.next_task(v_task.app_key));
+  update supasaasy.sync_tasks t
+  set answered_token = p_work_token,
+    answer = v_answer
+  where t.id = p_task_id;
+  return v_answer;
+end;
+$$;
+
+-- Definer: functions hold no grant on the queue or on Vault.
+comment on function supasaasy.complete_webhook(bigint, uuid, text, text, text) is
+  'Records an app''s webhook endpoint, and keeps its secret in Vault.';
+
 -- connectors/stripe/connector.sql
 
 -- Owns Stripe as SQL sees it: the connector, its resources, and the views and indexes that a
@@ -5045,6 +5197,7 @@ grant execute on function
   supasaasy.retry(bigint),
   supasaasy.refetch(text, text, text),
   supasaasy.confirm_sweep(bigint),
+  supasaasy.manage_webhook(text),
   supasaasy.job_status(bigint)
 to service_role;
 
@@ -5056,6 +5209,7 @@ grant execute on function
   supasaasy.fail_page(bigint, uuid, text, text, double precision, text),
   supasaasy.release_task(bigint, uuid),
   supasaasy.webhook_app(text),
+  supasaasy.complete_webhook(bigint, uuid, text, text, text),
   supasaasy.receive_event(text, jsonb),
   supasaasy.report_webhook_error(text, text)
 to service_role;
@@ -5066,7 +5220,8 @@ grant select on
   supasaasy.tombstones,
   supasaasy.sync_state,
   supasaasy.sync_runs,
-  supasaasy.entity_versions
+  supasaasy.entity_versions,
+  supasaasy.webhook_endpoints
 to service_role;
 do $$
 declare

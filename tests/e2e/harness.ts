@@ -170,8 +170,9 @@ async function clean(sql: Sql, gateway: string): Promise<void> {
   await sql`
     truncate supasaasy.entities, supasaasy.tombstones, supasaasy.sync_seen, supasaasy.rate_budgets,
       supasaasy.sync_jobs, supasaasy.sync_runs, supasaasy.sync_tasks, supasaasy.sync_state,
-      supasaasy.seen_events, supasaasy.entity_versions, supasaasy.apps, net.http_request_queue, net._http_response`;
+      supasaasy.seen_events, supasaasy.entity_versions, supasaasy.webhook_endpoints, supasaasy.apps, net.http_request_queue, net._http_response`;
   await sql`update supasaasy.settings set value = null where value is not null`;
+  await sql`delete from vault.secrets where name like 'supasaasy/%'`;
   for (
     const [name, value] of [
       ['functions_url', `${gateway}/functions/v1`],

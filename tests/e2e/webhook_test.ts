@@ -238,6 +238,61 @@ scenario(
   },
 );
 
+scenario(
+  'a managed webhook is made, kept, repaired and replaced, and others are left alone',
+  {},
+  async (world) => {
+    const { fake, sql, sync, webhookUrl } = world;
+    await sync('stripe_main');
+    await settle();
+    await sql`update supasaasy.apps set config = config - 'webhook_secret_env'`;
+    const { endpoints } = fake.account;
+    const theirs = endpoints.create({
+      url: 'https://elsewhere.example/hook',
+      enabled_events: ['*'],
+    });
+    const orphan = endpoints.create({
+      url: 'https://old.example/webhook/stripe_main',
+      enabled_events: ['customer.created'],
+      metadata: { supasaasy_app: 'stripe_main' },
+    });
+    const manage = async () => {
+      await sql`select supasaasy.manage_webhook('stripe_main')`;
+      await quiet(sql);
+      const [row] = await sql`select * from supasaasy.webhook_endpoints`;
+      assert.equal(row?.error_message, null);
+      assert.ok(endpoints.rows.has(theirs.id), 'theirs is left alone');
+      return row ?? {};
+    };
+
+    const made = await manage();
+    assert.equal(made.did, 'created; removed 1 of its own');
+    assert.ok(!endpoints.rows.has(orphan.id));
+    const endpoint = endpoints.get(made.endpoint_id);
+    const [types] = await sql`
+    select array_agg(t) as types from supasaasy.resources, unnest(event_types) as t`;
+    assert.deepEqual([...endpoint.enabled_events].sort(), [...types?.types].sort());
+    assert.deepEqual([endpoint.url, endpoint.api_version], [webhookUrl, '2026-10-28.endive']);
+
+    const id = String([...fake.state.ids('customer')][0]);
+    fake.ops.update('customer', id, { email: 'managed@example.com' });
+    const secret = String(endpoints.secrets.get(endpoint.id));
+    assert.deepEqual(await post(webhookUrl, lastEvent(fake).text, { secret }), [
+      200,
+      { outcome: 'applied' },
+    ]);
+    assert.ok(!(await world.stackLogs()).includes(secret));
+
+    assert.equal((await manage()).did, 'kept');
+    endpoints.update(endpoint.id, { disabled: 'true' });
+    assert.equal((await manage()).did, 'repaired');
+    assert.equal(endpoints.get(endpoint.id).status, 'enabled');
+    await sql`delete from vault.secrets where name like 'supasaasy/%'`;
+    assert.equal((await manage()).did, 'created; removed 1 of its own', 'without its secret');
+    assert.equal(endpoints.rows.size, 2);
+  },
+);
+
 scenario('one object is fetched again on demand', {}, async (world) => {
   const { fake, sql, sync } = world;
   await sync('stripe_main');

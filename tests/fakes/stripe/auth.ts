@@ -3,7 +3,14 @@
 import { errors } from './errors.ts';
 
 /** What permissions are given for. Prices fall under plans, items under subscriptions. */
-export type Resource = 'account' | 'customer' | 'product' | 'plan' | 'subscription' | 'event';
+export type Resource =
+  | 'account'
+  | 'customer'
+  | 'product'
+  | 'plan'
+  | 'subscription'
+  | 'event'
+  | 'webhook_endpoint';
 
 /** A key. Without `permissions` it may do everything. */
 export interface ApiKey {
@@ -20,6 +27,7 @@ const PERMISSIONS: Record<Resource, string> = {
   plan: 'rak_plan',
   subscription: 'rak_subscription',
   event: 'rak_event',
+  webhook_endpoint: 'rak_webhook',
 };
 
 /** The key out of an Authorization header, by Bearer or as the user of Basic; null if none. */

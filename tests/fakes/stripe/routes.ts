@@ -5,6 +5,7 @@
 
 import type { WireRequest } from '../_shared/http.ts';
 import type { Resource } from './auth.ts';
+import type { Endpoints } from './endpoints.ts';
 import { errors } from './errors.ts';
 import { listCollection, type ListContext, listEvents, listItems } from './list.ts';
 import type { StripeObject } from './objects.ts';
@@ -15,6 +16,7 @@ import type { CollectionName } from './state.ts';
 /** What an endpoint works on. */
 export interface RouteContext extends ListContext {
   ops: Ops;
+  endpoints: Endpoints;
   account: StripeObject;
 }
 
@@ -118,6 +120,28 @@ const destroy = (
   return removed(name, id);
 };
 
+/** What a request about webhook endpoints does. */
+const endpointsRoute = (
+  method: string,
+  id: string | undefined,
+  query: () => Query,
+  request: WireRequest,
+) =>
+(context: RouteContext): string => {
+  const { endpoints } = context;
+  const form = () => readTree(new URLSearchParams(request.body));
+  if (method === 'GET' && id === undefined) {
+    readParams(query(), { limit: 'integer', starting_after: 'string', ...EXPAND_ONLY });
+    const data = endpoints.list();
+    return JSON.stringify({ object: 'list', url: '/v1/webhook_endpoints', has_more: false, data });
+  }
+  if (method === 'GET') return JSON.stringify(endpoints.get(id ?? ''));
+  if (method === 'POST' && id === undefined) return JSON.stringify(endpoints.create(form()));
+  if (method === 'POST') return JSON.stringify(endpoints.update(id ?? '', form()));
+  endpoints.remove(id ?? '');
+  return removed('webhook_endpoint', id ?? '');
+};
+
 /** Finds the endpoint of a request, or throws Stripe's 404 for an unknown URL. */
 export const findRoute = (request: WireRequest): Route => {
   const { method, path } = request;
@@ -154,6 +178,13 @@ export const findRoute = (request: WireRequest): Route => {
       if (event === null) throw errors.missing('event', id);
       return event.text;
     }, 'event');
+  }
+  if (segment === 'webhook_endpoints') {
+    return {
+      endpoint,
+      resource: 'webhook_endpoint',
+      run: endpointsRoute(method, id, query, request),
+    };
   }
   const name = Object.hasOwn(COLLECTION_OF, segment) ? COLLECTION_OF[segment] : undefined;
   if (name === undefined) throw errors.noRoute(method, path);

@@ -11,6 +11,7 @@ import { type ApiKey, isLiveKey, readKey, requirePermission } from './auth.ts';
 import { type Churn, createChurn } from './churn.ts';
 import { answerControl } from './control.ts';
 import { errors, isApiError } from './errors.ts';
+import { createEndpoints, type Endpoints } from './endpoints.ts';
 import { createEventLog, type EventLog } from './events.ts';
 import { type DataOptions, DEFAULT_DATA, generateWorld } from './generate.ts';
 import { createIds } from './ids.ts';
@@ -84,6 +85,8 @@ export interface FakeAccount {
   ops: Ops;
   churn: Churn;
   webhooks: Webhooks;
+  /** The webhook endpoints that the API manages. */
+  endpoints: Endpoints;
   gate: RateGate | null;
 }
 
@@ -171,6 +174,7 @@ const createAccount = (
     ops,
     churn: createChurn(store, ops, prng),
     webhooks: createWebhooks(events, now),
+    endpoints: createEndpoints(createPrng(`${seed}/endpoints`), livemode, now),
     gate: limits === undefined || limits === false ? null : createRateGate(limits),
   };
 };
@@ -270,6 +274,7 @@ export const startFakeStripe = async (options: FakeStripeOptions = {}): Promise<
     store: owner.state,
     events: owner.events,
     ops: owner.ops,
+    endpoints: owner.endpoints,
     account: owner.object,
     now,
     pricesDefaultActiveOnly: options.pricesDefaultActiveOnly ?? true,

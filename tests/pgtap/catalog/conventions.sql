@@ -63,7 +63,8 @@ select bag_eq(
   $$ select proname::text from functions where prosecdef $$,
   array[
     'sync', 'cancel', 'retry', 'job_status', 'begin_page', 'pin_account', 'complete_page',
-    'fail_page', 'release_task', 'refetch', 'confirm_sweep', 'webhook_app', 'receive_event',
+    'fail_page', 'release_task', 'refetch', 'confirm_sweep', 'webhook_app',
+    'manage_webhook', 'complete_webhook', 'receive_event',
     'report_webhook_error'
   ],
   'only what service_role may call is security definer'
@@ -73,7 +74,8 @@ select bag_eq(
      where provolatile <> 'i' and has_function_privilege('service_role', oid, 'execute') $$,
   array[
     'sync', 'cancel', 'retry', 'job_status', 'begin_page', 'pin_account', 'complete_page',
-    'fail_page', 'release_task', 'refetch', 'confirm_sweep', 'webhook_app', 'receive_event',
+    'fail_page', 'release_task', 'refetch', 'confirm_sweep', 'webhook_app',
+    'manage_webhook', 'complete_webhook', 'receive_event',
     'report_webhook_error'
   ],
   'service_role may execute these, and functions that read nothing'
