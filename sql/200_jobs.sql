@@ -206,7 +206,7 @@ comment on column supasaasy.sync_state.complete_as_of is
 comment on column supasaasy.sync_state.events_as_of is
   'The events created before this time were read, or are of before the first listing.';
 comment on column supasaasy.sync_state.floor is
-  'When the last complete listing began: what was observed before it is dropped.';
+  'When the last complete listing began: what was observed before it is fetched, not written.';
 comment on column supasaasy.sync_state.floor_from is
   'The floor holds for objects created since this time; null for all.';
 

@@ -1200,14 +1200,20 @@ begin
     select
       c.*,
       case
+        -- Older than the last complete listing. A row that it found unchanged is newer than its
+        -- interval says, and one that it did not show was deleted, or lives though it was omitted:
+        -- only a fetch can tell.
         when v_below_floor
           and (v_floor_from is null or c.source_created_at >= v_floor_from)
-        -- Older than the last complete listing. Unknown, it was deleted before that, or the
-        -- listing omits it though it lives: only a fetch can tell.
-        then case when c.stored_at is null then 'check' else 'drop' end
-        else supasaasy.decide(c.stored_at, c.stored_until, c.same, p_at, p_until, p_source)
+          and d.verdict in ('apply', 'apply_and_check')
+        then 'check'
+        else d.verdict
       end as verdict
     from compared c
+    cross join lateral (
+      select supasaasy.decide(c.stored_at, c.stored_until, c.same, p_at, p_until, p_source)
+        as verdict
+    ) d
   ),
   revived as (
     delete from supasaasy.tombstones t
@@ -1352,15 +1358,9 @@ begin
       case
         when p_until <= s.floor
           and (s.floor_from is null or e.source_created_at >= s.floor_from)
-        then 'drop'
-        else supasaasy.decide(
-          coalesce(e.observed_at, t.observed_at),
-          coalesce(e.observed_until, t.observed_until),
-          e.id is null,
-          p_at,
-          p_until,
-          p_source
-        )
+          and d.verdict in ('apply', 'apply_and_check')
+        then case when e.id is null then 'drop' else 'check' end
+        else d.verdict
       end as verdict
     from (select distinct u.external_id from unnest(p_ids) as u (external_id)) i
     left join supasaasy.entities e
@@ -1374,6 +1374,16 @@ begin
     left join supasaasy.sync_state s
       on s.app_key = p_app_key
       and s.collection_key = p_collection_key
+    cross join lateral (
+      select supasaasy.decide(
+        coalesce(e.observed_at, t.observed_at),
+        coalesce(e.observed_until, t.observed_until),
+        e.id is null,
+        p_at,
+        p_until,
+        p_source
+      ) as verdict
+    ) d
   ),
   gone as (
     delete from supasaasy.entities e
@@ -2321,7 +2331,7 @@ comment on column supasaasy.sync_state.complete_as_of is
 comment on column supasaasy.sync_state.events_as_of is
   'The events created before this time were read, or are of before the first listing.';
 comment on column supasaasy.sync_state.floor is
-  'When the last complete listing began: what was observed before it is dropped.';
+  'When the last complete listing began: what was observed before it is fetched, not written.';
 comment on column supasaasy.sync_state.floor_from is
   'The floor holds for objects created since this time; null for all.';
 

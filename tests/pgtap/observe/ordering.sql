@@ -93,7 +93,7 @@ select matches(
 select pg_temp.see('from before', 300, 310, 'event');
 select is(
   (select name from supasaasy.stripe_customers where external_id = 'cus_1'), 'alive',
-  'of a known object it is dropped'
+  'of a known object it is not written either'
 );
 select tests.observe('stripe_customer', tests.customers(7, 7), pg_temp.at(499), pg_temp.at(501), 'event');
 select is(tests.ids('stripe_customer'), 'cus_000007 cus_1', 'what did not, is not');
