@@ -141,7 +141,7 @@ scenario(
     await sync('stripe_main');
     const known = fake.events.all().length;
     const job = await start('stripe_main', 'full');
-    fake.churn(2_500);
+    fake.churn(4_000);
     const events = fake.events.all().slice(known).map((row) => row.text);
     const deliveries = [...events, ...events]
       .map((text, index) => ({ text, order: (index * 7919) % 5003 }))
@@ -154,6 +154,9 @@ scenario(
       }
     });
     await Promise.all(workers);
+    const [connections] = await sql`
+      select count(*)::int as n from pg_stat_activity where application_name = 'supasaasy-rest'`;
+    assert.ok(connections?.n <= 10, `${connections?.n} connections for all of them`);
     console.log(`# ${events.length} events, each twice: ${JSON.stringify([...statuses])}`);
     assert.deepEqual([...statuses.keys()], [200]);
     const done = await finished(job);
