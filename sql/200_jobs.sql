@@ -21,7 +21,7 @@ create table supasaasy.sync_jobs (
   created_at timestamptz not null default supasaasy.clock(),
   started_at timestamptz,
   completed_at timestamptz,
-  constraint mode_is_known check (mode in ('full', 'incremental')),
+  constraint mode_is_known check (mode in ('full', 'incremental', 'verify')),
   constraint status_is_known
     check (status in ('pending', 'running', 'completed', 'failed', 'cancelled')),
   constraint ended_jobs_have_an_end
@@ -243,6 +243,7 @@ from supasaasy.sync_runs r
 join supasaasy.sync_state s
   on s.app_key = r.app_key
   and s.collection_key = r.collection_key
+join supasaasy.sync_jobs j on j.id = r.job_id and j.mode <> 'verify'
 where r.status = 'completed' and r.covers is null and not r.is_first;
 
 comment on view supasaasy.drift is

@@ -246,6 +246,19 @@ begin
 
   if v_resource.is_feed then
     v_counts := supasaasy.apply_events(v_task.app_key, p_events);
+  elsif v_task.kind = 'list' and supasaasy.is_verifying(v_task.run_id) then
+    v_counts := supasaasy.verify_page(
+      p_task := v_task,
+      p_resource := v_resource,
+      p_rows := p_rows,
+      p_at := v_task.begun_at - v_resource.read_lag,
+      p_until := greatest(v_until, v_task.begun_at),
+      p_api_version := (
+        select c.api_version
+        from supasaasy.connectors c
+        where c.connector = v_resource.connector
+      )
+    );
   else
     v_counts := supasaasy.observe(
       p_app_key := v_task.app_key,

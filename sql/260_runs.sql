@@ -289,7 +289,13 @@ begin
         order by e.external_id
         limit v_limit
       ) w;
-      if not p_run.confirmed
+      if supasaasy.is_verifying(p_run.id) then
+        insert into supasaasy.verify_findings (job_id, collection_key, external_id, finding)
+        select p_run.job_id, p_run.collection_key, n.external_id, 'extra'
+        from unnest(v_nominees) as n (external_id)
+        on conflict do nothing;
+        v_nominees := null;
+      elsif not p_run.confirmed
         and p_run.nominated + coalesce(cardinality(v_nominees), 0)
           > greatest(
             supasaasy.setting('sweep_hold_minimum')::integer,
@@ -393,7 +399,7 @@ begin
     where r.collection_key = s.collection_key
       and s.app_key = v_run.app_key
       and (s.collection_key = any (v_run.covers) or r.parent_collection_key = any (v_run.covers));
-  elsif p_status = 'completed' and v_run.note is null then
+  elsif p_status = 'completed' and v_run.note is null and v_job.mode <> 'verify' then
     select r.read_lag into v_read_lag
     from supasaasy.resources r
     where r.collection_key = v_run.collection_key;

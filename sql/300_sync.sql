@@ -107,11 +107,11 @@ declare
   v_covers text[] := array[]::text[];
   v_job_id bigint;
 begin
-  if p_mode is null or p_mode not in ('full', 'incremental') then
+  if p_mode is null or p_mode not in ('full', 'incremental', 'verify') then
     raise exception using
       errcode = '22023',
       message = format('cannot sync "%s" in mode "%s"', p_app_key, coalesce(p_mode, 'null')),
-      hint = 'Modes: full, incremental.';
+      hint = 'Modes: incremental, full, verify.';
   end if;
   if not v_app.enabled then
     raise exception using

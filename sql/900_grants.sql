@@ -41,7 +41,8 @@ grant select on
   supasaasy.sync_state,
   supasaasy.sync_runs,
   supasaasy.entity_versions,
-  supasaasy.webhook_endpoints
+  supasaasy.webhook_endpoints,
+  supasaasy.verify_findings
 to service_role;
 do $$
 declare

@@ -2146,7 +2146,7 @@ create table supasaasy.sync_jobs (
   created_at timestamptz not null default supasaasy.clock(),
   started_at timestamptz,
   completed_at timestamptz,
-  constraint mode_is_known check (mode in ('full', 'incremental')),
+  constraint mode_is_known check (mode in ('full', 'incremental', 'verify')),
   constraint status_is_known
     check (status in ('pending', 'running', 'completed', 'failed', 'cancelled')),
   constraint ended_jobs_have_an_end
@@ -2368,6 +2368,7 @@ from supasaasy.sync_runs r
 join supasaasy.sync_state s
   on s.app_key = r.app_key
   and s.collection_key = r.collection_key
+join supasaasy.sync_jobs j on j.id = r.job_id and j.mode <> 'verify'
 where r.status = 'completed' and r.covers is null and not r.is_first;
 
 comment on view supasaasy.drift is
@@ -3221,6 +3222,19 @@ begin
 
   if v_resource.is_feed then
     v_counts := supasaasy.apply_events(v_task.app_key, p_events);
+  elsif v_task.kind = 'list' and supasaasy.is_verifying(v_task.run_id) then
+    v_counts := supasaasy.verify_page(
+      p_task := v_task,
+      p_resource := v_resource,
+      p_rows := p_rows,
+      p_at := v_task.begun_at - v_resource.read_lag,
+      p_until := greatest(v_until, v_task.begun_at),
+      p_api_version := (
+        select c.api_version
+        from supasaasy.connectors c
+        where c.connector = v_resource.connector
+      )
+    );
   else
     v_counts := supasaasy.observe(
       p_app_key := v_task.app_key,
@@ -3848,7 +3862,13 @@ begin
         order by e.external_id
         limit v_limit
       ) w;
-      if not p_run.confirmed
+      if supasaasy.is_verifying(p_run.id) then
+        insert into supasaasy.verify_findings (job_id, collection_key, external_id, finding)
+        select p_run.job_id, p_run.collection_key, n.external_id, 'extra'
+        from unnest(v_nominees) as n (external_id)
+        on conflict do nothing;
+        v_nominees := null;
+      elsif not p_run.confirmed
         and p_run.nominated + coalesce(cardinality(v_nominees), 0)
           > greatest(
             supasaasy.setting('sweep_hold_minimum')::integer,
@@ -3952,7 +3972,7 @@ begin
     where r.collection_key = s.collection_key
       and s.app_key = v_run.app_key
       and (s.collection_key = any (v_run.covers) or r.parent_collection_key = any (v_run.covers));
-  elsif p_status = 'completed' and v_run.note is null then
+  elsif p_status = 'completed' and v_run.note is null and v_job.mode <> 'verify' then
     select r.read_lag into v_read_lag
     from supasaasy.resources r
     where r.collection_key = v_run.collection_key;
@@ -4166,11 +4186,11 @@ declare
   v_covers text[] := array[]::text[];
   v_job_id bigint;
 begin
-  if p_mode is null or p_mode not in ('full', 'incremental') then
+  if p_mode is null or p_mode not in ('full', 'incremental', 'verify') then
     raise exception using
       errcode = '22023',
       message = format('cannot sync "%s" in mode "%s"', p_app_key, coalesce(p_mode, 'null')),
-      hint = 'Modes: full, incremental.';
+      hint = 'Modes: incremental, full, verify.';
   end if;
   if not v_app.enabled then
     raise exception using
@@ -4867,6 +4887,109 @@ $$;
 comment on function supasaasy.complete_webhook(bigint, uuid, text, text, text) is
   'Records an app''s webhook endpoint, and keeps its secret in Vault.';
 
+-- sql/330_verify.sql
+
+-- Owns verify: a sync that lists and compares, and writes nothing but what it found. Nothing is
+-- fetched one by one, so an extra row is one that the listing does not show, gone or not.
+
+create table supasaasy.verify_findings (
+  job_id bigint not null references supasaasy.sync_jobs on delete cascade,
+  collection_key text not null,
+  external_id text not null,
+  finding text not null,
+  found_at timestamptz not null default supasaasy.clock(),
+  primary key (job_id, collection_key, external_id),
+  constraint finding_is_known check (finding in ('missing', 'stale', 'extra'))
+);
+
+comment on table supasaasy.verify_findings is
+  'What a verify job found: rows that are missing or stale here, or that the listing does not show.';
+
+create function supasaasy.is_verifying(p_run_id bigint)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce((
+    select j.mode = 'verify'
+    from supasaasy.sync_runs r
+    join supasaasy.sync_jobs j on j.id = r.job_id
+    where r.id = p_run_id
+  ), false);
+$$;
+
+comment on function supasaasy.is_verifying(bigint) is
+  'Whether a run only compares.';
+
+-- What the ordering rule would write is a finding; what is newer here than the page is none.
+create function supasaasy.verify_page(
+  p_task supasaasy.sync_tasks,
+  p_resource supasaasy.resources,
+  p_rows jsonb,
+  p_at timestamptz,
+  p_until timestamptz,
+  p_api_version text,
+  out inserted integer,
+  out updated integer,
+  out unchanged integer,
+  out deleted integer
+)
+language plpgsql
+volatile
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+  inserted := 0;
+  updated := 0;
+  deleted := 0;
+  with compared as (
+    select
+      l.value ->> 'id' as external_id,
+      e.id is null as is_missing,
+      supasaasy.decide(
+        coalesce(e.observed_at, t.observed_at),
+        coalesce(e.observed_until, t.observed_until),
+        coalesce(
+          e.api_version = p_api_version
+            and supasaasy.comparable(e.raw_payload, p_resource.volatile_paths)
+              = supasaasy.comparable(l.value, p_resource.volatile_paths),
+          false
+        ),
+        p_at,
+        p_until,
+        'page'
+      ) as verdict
+    from jsonb_array_elements(p_rows) as l (value)
+    left join supasaasy.entities e
+      on e.app_key = p_task.app_key
+      and e.collection_key = p_task.collection_key
+      and e.external_id = l.value ->> 'id'
+    left join supasaasy.tombstones t
+      on t.app_key = p_task.app_key
+      and t.collection_key = p_task.collection_key
+      and t.external_id = l.value ->> 'id'
+  ),
+  found as (
+    insert into supasaasy.verify_findings (job_id, collection_key, external_id, finding)
+    select r.job_id, p_task.collection_key, c.external_id,
+      case when c.is_missing then 'missing' else 'stale' end
+    from compared c
+    join supasaasy.sync_runs r on r.id = p_task.run_id
+    where c.verdict in ('apply', 'apply_and_check')
+    on conflict do nothing
+    returning 1
+  )
+  select jsonb_array_length(p_rows) - (select count(*) from found) into unchanged;
+end;
+$$;
+
+comment on function supasaasy.verify_page(
+  supasaasy.sync_tasks, supasaasy.resources, jsonb, timestamptz, timestamptz, text
+) is
+  'Compares a page with what is stored, and keeps what differs as findings.';
+
 -- connectors/stripe/connector.sql
 
 -- Owns Stripe as SQL sees it: the connector, its resources, and the views and indexes that a
@@ -5231,7 +5354,8 @@ grant select on
   supasaasy.sync_state,
   supasaasy.sync_runs,
   supasaasy.entity_versions,
-  supasaasy.webhook_endpoints
+  supasaasy.webhook_endpoints,
+  supasaasy.verify_findings
 to service_role;
 do $$
 declare
