@@ -37,7 +37,7 @@ export interface Page {
   providerTime?: Date;
 }
 
-/** A provider's event in the form that SQL applies (sql/120_events.sql). */
+/** A provider's event in the form that SQL applies (sql/150_events.sql). */
 export interface ProviderEvent {
   id: string;
   /** Unix seconds by the provider's clock. */

@@ -103,49 +103,6 @@ $$;
 comment on function supasaasy.nominate_children(supasaasy.sync_tasks) is
   'Asks for a fetch of each child that a complete listing of its parent did not show.';
 
--- A page of events, oldest first: they are listed newest first, and may be of one object.
-create function supasaasy.apply_events(
-  p_app_key text,
-  p_events jsonb,
-  out inserted integer,
-  out updated integer,
-  out unchanged integer,
-  out deleted integer
-)
-language plpgsql
-volatile
-set search_path = ''
-as $$
-declare
-  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
-  v_event jsonb;
-  v_result record;
-begin
-  inserted := 0;
-  updated := 0;
-  unchanged := 0;
-  deleted := 0;
-  for v_event in
-    select e.value
-    from jsonb_array_elements(p_events) with ordinality as e (value, position)
-    left join supasaasy.resources r
-      on r.connector = v_app.connector
-      and r.resource = e.value ->> 'resource'
-    order by r.position, e.value ->> 'external_id', (e.value ->> 'created')::numeric,
-      e.position desc
-  loop
-    v_result := supasaasy.apply_event(v_app, v_event);
-    inserted := inserted + v_result.inserted;
-    updated := updated + v_result.updated;
-    unchanged := unchanged + v_result.unchanged;
-    deleted := deleted + v_result.deleted;
-  end loop;
-end;
-$$;
-
-comment on function supasaasy.apply_events(text, jsonb) is
-  'Applies a page of normalised events in key order, oldest first; returns true counts.';
-
 -- The provider's Date header, in whole seconds, was written between begin and completion. Only a
 -- skew that this proves is kept, and only if it is more than was known.
 create function supasaasy.measure_skew(

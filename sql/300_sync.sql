@@ -51,43 +51,6 @@ $$;
 comment on function supasaasy.find_job(bigint) is
   'A job by its id; raises 22023 when there is none.';
 
--- What an incremental sync can bring up to date by reading events: what was complete once, not so
--- long ago that events are no longer listed, and for no narrower sync_from than the present one.
-create function supasaasy.covered_by_events(
-  p_app supasaasy.apps,
-  p_resources text[]
-)
-returns text[]
-language sql
-stable
-set search_path = ''
-as $$
-  select coalesce(array_agg(r.collection_key order by r.position), '{}')
-  from supasaasy.resources r
-  join supasaasy.sync_state s
-    on s.app_key = p_app.app_key
-    and s.collection_key = r.collection_key
-  where r.collection_key = any (p_resources)
-    and r.parent_collection_key is null
-    and r.event_types <> '{}'
-    and supasaasy.events_are_listed(r.collection_key, s.events_as_of)
-    and (s.floor_from is null or p_app.sync_from >= s.floor_from)
-    -- A child that was never complete needs its parents listed.
-    and not exists (
-      select
-      from supasaasy.resources h
-      where h.parent_collection_key = r.collection_key
-        and h.collection_key = any (p_resources)
-        and not exists (
-          select from supasaasy.sync_state o
-          where o.app_key = p_app.app_key and o.collection_key = h.collection_key
-        )
-    );
-$$;
-
-comment on function supasaasy.covered_by_events(supasaasy.apps, text[]) is
-  'The resources that reading the provider''s events brings up to date; the others are listed.';
-
 -- The same wish twice is one job; another mode or other resources queue behind it, per resource.
 create function supasaasy.sync(
   p_app_key text,

@@ -965,13 +965,12 @@ $$;
 comment on function supasaasy.decide(timestamptz, timestamptz, boolean, timestamptz, timestamptz, text) is
   'What to do with an observation, given the stored one: the ordering rule of the interval clock.';
 
--- sql/110_observe.sql
+-- sql/110_rows.sql
 
--- Owns writing what a provider says into entities and tombstones: checked rows in, set statements
--- that touch only what changed, true counts out.
+-- Owns what must hold before rows are written: each is an object with an id, and the collections
+-- that a page will write are locked.
 --
--- The order of a caller: check_rows, lock_rows, then its own row locks, then observe. What must be
--- fetched once more becomes a revalidation (210_tasks).
+-- The order of a caller: check_rows, lock_rows, then its own row locks, then observe (140_observe).
 
 create function supasaasy.check_rows(
   p_collection_key text,
@@ -1111,6 +1110,11 @@ $$;
 
 comment on function supasaasy.lock_rows(text, text, jsonb, text[]) is
   'Locks the collections that a page will write; returns whether children may be deleted.';
+
+-- sql/120_upsert.sql
+
+-- Owns writing the observed rows of one collection: only what changed, with true counts. What must
+-- be fetched once more becomes a revalidation (210_tasks).
 
 -- Upserts one collection's rows. An anti-join finds what changed before anything is written, so
 -- unchanged rows cost neither a dead tuple nor WAL; the same rule stands again in the conflict
@@ -1322,6 +1326,10 @@ comment on function supasaasy.upsert_rows(
 ) is
   'Upserts observed rows of one collection where the interval clock says so; returns true counts.';
 
+-- sql/130_delete.sql
+
+-- Owns deleting what a provider says is gone: the row, its children, and the tombstones they leave.
+
 -- Deletes what the provider says is gone, with its children, and leaves tombstones. The caller
 -- holds the exclusive locks.
 create function supasaasy.delete_rows(
@@ -1454,6 +1462,10 @@ $$;
 
 comment on function supasaasy.delete_rows(text, text, text[], timestamptz, timestamptz, text) is
   'Deletes observed deletions and their children, leaving tombstones; returns how many rows went.';
+
+-- sql/140_observe.sql
+
+-- Owns applying an observation as a whole: upserts, deletions, and children after their parents.
 
 -- Applies one page, fetch or event of a collection, children included: they follow their parent's
 -- verdict, its whole set when the parent is not truncated. A truncated parent never deletes
@@ -1649,7 +1661,7 @@ comment on function supasaasy.observe(
 ) is
   'Applies a page, fetch or event of a collection, children included; returns true counts.';
 
--- sql/120_events.sql
+-- sql/150_events.sql
 
 -- Owns what a provider pushes or lists as events. An event says that an object was so, or was
 -- deleted, at a second of the provider's clock: an observation like any other, with an interval as
@@ -1953,7 +1965,7 @@ $$;
 comment on function supasaasy.report_webhook_error(text, text) is
   'Keeps why an app''s webhooks cannot be received, until the next one is.';
 
--- sql/130_history.sql
+-- sql/160_history.sql
 
 -- Owns history: the versions of an object that were changed or deleted, with their validity. It is
 -- off by default, and costs nothing while it is: the trigger that keeps versions exists only while
@@ -3079,49 +3091,6 @@ $$;
 comment on function supasaasy.nominate_children(supasaasy.sync_tasks) is
   'Asks for a fetch of each child that a complete listing of its parent did not show.';
 
--- A page of events, oldest first: they are listed newest first, and may be of one object.
-create function supasaasy.apply_events(
-  p_app_key text,
-  p_events jsonb,
-  out inserted integer,
-  out updated integer,
-  out unchanged integer,
-  out deleted integer
-)
-language plpgsql
-volatile
-set search_path = ''
-as $$
-declare
-  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
-  v_event jsonb;
-  v_result record;
-begin
-  inserted := 0;
-  updated := 0;
-  unchanged := 0;
-  deleted := 0;
-  for v_event in
-    select e.value
-    from jsonb_array_elements(p_events) with ordinality as e (value, position)
-    left join supasaasy.resources r
-      on r.connector = v_app.connector
-      and r.resource = e.value ->> 'resource'
-    order by r.position, e.value ->> 'external_id', (e.value ->> 'created')::numeric,
-      e.position desc
-  loop
-    v_result := supasaasy.apply_event(v_app, v_event);
-    inserted := inserted + v_result.inserted;
-    updated := updated + v_result.updated;
-    unchanged := unchanged + v_result.unchanged;
-    deleted := deleted + v_result.deleted;
-  end loop;
-end;
-$$;
-
-comment on function supasaasy.apply_events(text, jsonb) is
-  'Applies a page of normalised events in key order, oldest first; returns true counts.';
-
 -- The provider's Date header, in whole seconds, was written between begin and completion. Only a
 -- skew that this proves is kept, and only if it is more than was known.
 create function supasaasy.measure_skew(
@@ -3572,11 +3541,6 @@ comment on function supasaasy.fail_page(bigint, uuid, text, text, double precisi
 -- sql/260_runs.sql
 
 -- Owns the course of a run: its turn, its first tasks, the end of its last, and the sweep between.
---
--- The sweep deletes nothing. It walks the collection's keys and nominates rows that the listing
--- did not show; each nominee is fetched, and only the provider's own answer deletes it, because
--- listings omit live objects (test clocks, a flip between two filtered listings, index lag). Where an
--- implausible share is missing, the sweep is held: so many fetches are for somebody to confirm.
 
 -- Starts a run: a task for each listing of its resource, and the marker that its sightings are
 -- kept. Called under the app's queue lock, when it is the run's turn.
@@ -3633,67 +3597,6 @@ $$;
 
 comment on function supasaasy.start_run(bigint) is
   'Creates the first tasks of a run whose turn it is.';
-
--- Where a run over the events begins: at the second up to which they were read for all that it covers,
--- with an overlap for the clocks' skew. A listing in between does not move that: what it omits
--- though it lives is told by events alone. What was seen before is not applied twice.
-create function supasaasy.feed_start(p_run supasaasy.sync_runs)
-returns bigint
-language sql
-stable
-set search_path = ''
-as $$
-  select floor(extract(epoch from
-    min(s.events_as_of) - supasaasy.clock_skew(p_run.app_key) - interval '10 seconds'
-  ))::bigint
-  from supasaasy.sync_state s
-  where s.app_key = p_run.app_key and s.collection_key = any (p_run.covers);
-$$;
-
-comment on function supasaasy.feed_start(supasaasy.sync_runs) is
-  'The first creation second of the events that a run must read.';
-
-create function supasaasy.events_are_listed(
-  p_collection_key text,
-  p_since timestamptz
-)
-returns boolean
-language sql
-stable
-set search_path = ''
-as $$
-  select coalesce(p_since > supasaasy.clock() - c.event_retention + interval '1 day', false)
-  from supasaasy.resources r
-  join supasaasy.connectors c on c.connector = r.connector
-  where r.collection_key = p_collection_key;
-$$;
-
-comment on function supasaasy.events_are_listed(text, timestamptz) is
-  'Whether the provider still lists every event since a time, with a day to spare.';
-
-create function supasaasy.feed_listings(p_run supasaasy.sync_runs)
-returns jsonb
-language sql
-stable
-set search_path = ''
-as $$
-  select coalesce(jsonb_agg(jsonb_build_object('types', g.types)), '[]')
-  from (
-    select string_agg(t.type, ',' order by t.position) as types
-    from (
-      select e.type, row_number() over (order by r.position, e.position) - 1 as position,
-        c.event_types_per_request
-      from supasaasy.resources r
-      join supasaasy.connectors c on c.connector = r.connector
-      cross join unnest(r.event_types) with ordinality as e (type, position)
-      where r.collection_key = any (p_run.covers)
-    ) t
-    group by t.position / t.event_types_per_request
-  ) g;
-$$;
-
-comment on function supasaasy.feed_listings(supasaasy.sync_runs) is
-  'The event types that a run must read, in as many listings as the provider''s limit demands.';
 
 -- A resource of an app has one run at a time; the others wait in the order they were asked for.
 create function supasaasy.start_next_runs(p_app_key text)
@@ -3809,121 +3712,6 @@ $$;
 
 comment on function supasaasy.advance_run(bigint) is
   'Moves a run on: to its sweep once every task of its listing succeeded, to its end after that.';
-
--- One step of the sweep: a bounded range of keys. Rows observed wholly since the run began, outside
--- of sync_from, or seen by the listing are not nominated.
-create function supasaasy.sweep_step(p_run supasaasy.sync_runs)
-returns void
-language plpgsql
-volatile
-set search_path = ''
-set enable_seqscan = off
-as $$
-declare
-  v_limit integer := supasaasy.setting('sweep_batch')::integer;
-  v_sync_from timestamptz;
-  v_last text;
-  v_compared integer;
-  v_nominees text[];
-  v_after timestamptz[];
-begin
-  if p_run.swept_to is not null then
-    if not exists (
-      select from supasaasy.sync_seen s where s.run_id = p_run.id and s.external_id = ''
-    ) then
-      update supasaasy.sync_runs r
-      set swept_to = null,
-        note = 'the sweep stopped: the database restarted after a crash, and what the listing had '
-          || 'seen is lost; run a full sync to find deleted objects'
-      where r.id = p_run.id;
-    else
-      select j.sync_from into v_sync_from from supasaasy.sync_jobs j where j.id = p_run.job_id;
-      select
-        max(w.external_id),
-        count(*),
-        array_agg(w.external_id) filter (where w.absent),
-        array_agg(greatest(w.observed_until, supasaasy.clock())) filter (where w.absent)
-      into v_last, v_compared, v_nominees, v_after
-      from (
-        select
-          e.external_id,
-          e.observed_until,
-          e.observed_at < p_run.began_at
-            and (v_sync_from is null or e.source_created_at is null
-              or e.source_created_at >= v_sync_from)
-            and not exists (
-              select from supasaasy.sync_seen s
-              where s.run_id = p_run.id and s.external_id = e.external_id
-            ) as absent
-        from supasaasy.entities e
-        where e.app_key = p_run.app_key
-          and e.collection_key = p_run.collection_key
-          and e.external_id > p_run.swept_to
-        order by e.external_id
-        limit v_limit
-      ) w;
-      if supasaasy.is_verifying(p_run.id) then
-        insert into supasaasy.verify_findings (job_id, collection_key, external_id, finding)
-        select p_run.job_id, p_run.collection_key, n.external_id, 'extra'
-        from unnest(v_nominees) as n (external_id)
-        on conflict do nothing;
-        v_nominees := null;
-      elsif not p_run.confirmed
-        and p_run.nominated + coalesce(cardinality(v_nominees), 0)
-          > greatest(
-            supasaasy.setting('sweep_hold_minimum')::integer,
-            supasaasy.setting('sweep_hold_share')::numeric * (p_run.compared + v_compared)
-          )
-      then
-        update supasaasy.sync_runs r
-        set status = 'held',
-          note = format(
-            'the listing did not show %s of %s rows, which is held to be implausible; nothing was '
-              || 'deleted. To fetch each of them and delete what is gone: '
-              || 'select supasaasy.confirm_sweep(%s); otherwise: select supasaasy.cancel(%s);',
-            p_run.nominated + coalesce(cardinality(v_nominees), 0), p_run.compared + v_compared,
-            p_run.job_id, p_run.job_id
-          )
-        where r.id = p_run.id;
-        return;
-      end if;
-      if v_nominees is not null then
-        perform supasaasy.request_revalidation(
-          p_app_key := p_run.app_key,
-          p_collection_key := p_run.collection_key,
-          p_ids := v_nominees,
-          p_after := v_after,
-          p_run_id := p_run.id
-        );
-      end if;
-      update supasaasy.sync_runs r
-      set swept_to = case when v_compared = v_limit then v_last end,
-        compared = r.compared + v_compared,
-        nominated = r.nominated + coalesce(cardinality(v_nominees), 0)
-      where r.id = p_run.id
-      returning r.* into p_run;
-      if p_run.swept_to is not null then
-        return;
-      end if;
-    end if;
-  end if;
-
-  if not exists (
-    select from supasaasy.sync_tasks t
-    where t.run_id = p_run.id and t.state in ('pending', 'waiting', 'leased')
-  ) then
-    perform supasaasy.end_run(p_run.id, case
-      when exists (
-        select from supasaasy.sync_tasks t where t.run_id = p_run.id and t.state = 'failed'
-      ) then 'failed'
-      else 'completed'
-    end);
-  end if;
-end;
-$$;
-
-comment on function supasaasy.sweep_step(supasaasy.sync_runs) is
-  'Compares the next keys of a collection with what was listed; ends the run after the last.';
 
 -- A watermark moves only after a clean finish, and to the start of the run.
 create function supasaasy.end_run(
@@ -4075,6 +3863,276 @@ $$;
 comment on function supasaasy.fail_job_tasks(bigint) is
   'Fails the waiting tasks of a failed task''s job with the same error.';
 
+-- sql/270_sweep.sql
+
+-- Owns the sweep: what becomes of rows that a complete listing did not show.
+--
+-- The sweep deletes nothing. It walks the collection's keys and nominates rows that the listing
+-- did not show; each nominee is fetched, and only the provider's own answer deletes it, because
+-- listings omit live objects (test clocks, a flip between two filtered listings, index lag). Where an
+-- implausible share is missing, the sweep is held: so many fetches are for somebody to confirm.
+
+-- One step of the sweep: a bounded range of keys. Rows observed wholly since the run began, outside
+-- of sync_from, or seen by the listing are not nominated.
+create function supasaasy.sweep_step(p_run supasaasy.sync_runs)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+set enable_seqscan = off
+as $$
+declare
+  v_limit integer := supasaasy.setting('sweep_batch')::integer;
+  v_sync_from timestamptz;
+  v_last text;
+  v_compared integer;
+  v_nominees text[];
+  v_after timestamptz[];
+begin
+  if p_run.swept_to is not null then
+    if not exists (
+      select from supasaasy.sync_seen s where s.run_id = p_run.id and s.external_id = ''
+    ) then
+      update supasaasy.sync_runs r
+      set swept_to = null,
+        note = 'the sweep stopped: the database restarted after a crash, and what the listing had '
+          || 'seen is lost; run a full sync to find deleted objects'
+      where r.id = p_run.id;
+    else
+      select j.sync_from into v_sync_from from supasaasy.sync_jobs j where j.id = p_run.job_id;
+      select
+        max(w.external_id),
+        count(*),
+        array_agg(w.external_id) filter (where w.absent),
+        array_agg(greatest(w.observed_until, supasaasy.clock())) filter (where w.absent)
+      into v_last, v_compared, v_nominees, v_after
+      from (
+        select
+          e.external_id,
+          e.observed_until,
+          e.observed_at < p_run.began_at
+            and (v_sync_from is null or e.source_created_at is null
+              or e.source_created_at >= v_sync_from)
+            and not exists (
+              select from supasaasy.sync_seen s
+              where s.run_id = p_run.id and s.external_id = e.external_id
+            ) as absent
+        from supasaasy.entities e
+        where e.app_key = p_run.app_key
+          and e.collection_key = p_run.collection_key
+          and e.external_id > p_run.swept_to
+        order by e.external_id
+        limit v_limit
+      ) w;
+      if supasaasy.is_verifying(p_run.id) then
+        insert into supasaasy.verify_findings (job_id, collection_key, external_id, finding)
+        select p_run.job_id, p_run.collection_key, n.external_id, 'extra'
+        from unnest(v_nominees) as n (external_id)
+        on conflict do nothing;
+        v_nominees := null;
+      elsif not p_run.confirmed
+        and p_run.nominated + coalesce(cardinality(v_nominees), 0)
+          > greatest(
+            supasaasy.setting('sweep_hold_minimum')::integer,
+            supasaasy.setting('sweep_hold_share')::numeric * (p_run.compared + v_compared)
+          )
+      then
+        update supasaasy.sync_runs r
+        set status = 'held',
+          note = format(
+            'the listing did not show %s of %s rows, which is held to be implausible; nothing was '
+              || 'deleted. To fetch each of them and delete what is gone: '
+              || 'select supasaasy.confirm_sweep(%s); otherwise: select supasaasy.cancel(%s);',
+            p_run.nominated + coalesce(cardinality(v_nominees), 0), p_run.compared + v_compared,
+            p_run.job_id, p_run.job_id
+          )
+        where r.id = p_run.id;
+        return;
+      end if;
+      if v_nominees is not null then
+        perform supasaasy.request_revalidation(
+          p_app_key := p_run.app_key,
+          p_collection_key := p_run.collection_key,
+          p_ids := v_nominees,
+          p_after := v_after,
+          p_run_id := p_run.id
+        );
+      end if;
+      update supasaasy.sync_runs r
+      set swept_to = case when v_compared = v_limit then v_last end,
+        compared = r.compared + v_compared,
+        nominated = r.nominated + coalesce(cardinality(v_nominees), 0)
+      where r.id = p_run.id
+      returning r.* into p_run;
+      if p_run.swept_to is not null then
+        return;
+      end if;
+    end if;
+  end if;
+
+  if not exists (
+    select from supasaasy.sync_tasks t
+    where t.run_id = p_run.id and t.state in ('pending', 'waiting', 'leased')
+  ) then
+    perform supasaasy.end_run(p_run.id, case
+      when exists (
+        select from supasaasy.sync_tasks t where t.run_id = p_run.id and t.state = 'failed'
+      ) then 'failed'
+      else 'completed'
+    end);
+  end if;
+end;
+$$;
+
+comment on function supasaasy.sweep_step(supasaasy.sync_runs) is
+  'Compares the next keys of a collection with what was listed; ends the run after the last.';
+
+-- sql/280_feed.sql
+
+-- Owns incremental syncs: which resources the provider's list of events keeps complete, from where it
+-- is read, and how a page of it is applied.
+
+create function supasaasy.events_are_listed(
+  p_collection_key text,
+  p_since timestamptz
+)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(p_since > supasaasy.clock() - c.event_retention + interval '1 day', false)
+  from supasaasy.resources r
+  join supasaasy.connectors c on c.connector = r.connector
+  where r.collection_key = p_collection_key;
+$$;
+
+comment on function supasaasy.events_are_listed(text, timestamptz) is
+  'Whether the provider still lists every event since a time, with a day to spare.';
+
+-- What an incremental sync can bring up to date by reading events: what was complete once, not so
+-- long ago that events are no longer listed, and for no narrower sync_from than the present one.
+create function supasaasy.covered_by_events(
+  p_app supasaasy.apps,
+  p_resources text[]
+)
+returns text[]
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(array_agg(r.collection_key order by r.position), '{}')
+  from supasaasy.resources r
+  join supasaasy.sync_state s
+    on s.app_key = p_app.app_key
+    and s.collection_key = r.collection_key
+  where r.collection_key = any (p_resources)
+    and r.parent_collection_key is null
+    and r.event_types <> '{}'
+    and supasaasy.events_are_listed(r.collection_key, s.events_as_of)
+    and (s.floor_from is null or p_app.sync_from >= s.floor_from)
+    -- A child that was never complete needs its parents listed.
+    and not exists (
+      select
+      from supasaasy.resources h
+      where h.parent_collection_key = r.collection_key
+        and h.collection_key = any (p_resources)
+        and not exists (
+          select from supasaasy.sync_state o
+          where o.app_key = p_app.app_key and o.collection_key = h.collection_key
+        )
+    );
+$$;
+
+comment on function supasaasy.covered_by_events(supasaasy.apps, text[]) is
+  'The resources that reading the provider''s events brings up to date; the others are listed.';
+
+-- Where a run over the events begins: at the second up to which they were read for all that it covers,
+-- with an overlap for the clocks' skew. A listing in between does not move that: what it omits
+-- though it lives is told by events alone. What was seen before is not applied twice.
+create function supasaasy.feed_start(p_run supasaasy.sync_runs)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  select floor(extract(epoch from
+    min(s.events_as_of) - supasaasy.clock_skew(p_run.app_key) - interval '10 seconds'
+  ))::bigint
+  from supasaasy.sync_state s
+  where s.app_key = p_run.app_key and s.collection_key = any (p_run.covers);
+$$;
+
+comment on function supasaasy.feed_start(supasaasy.sync_runs) is
+  'The first creation second of the events that a run must read.';
+
+create function supasaasy.feed_listings(p_run supasaasy.sync_runs)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object('types', g.types)), '[]')
+  from (
+    select string_agg(t.type, ',' order by t.position) as types
+    from (
+      select e.type, row_number() over (order by r.position, e.position) - 1 as position,
+        c.event_types_per_request
+      from supasaasy.resources r
+      join supasaasy.connectors c on c.connector = r.connector
+      cross join unnest(r.event_types) with ordinality as e (type, position)
+      where r.collection_key = any (p_run.covers)
+    ) t
+    group by t.position / t.event_types_per_request
+  ) g;
+$$;
+
+comment on function supasaasy.feed_listings(supasaasy.sync_runs) is
+  'The event types that a run must read, in as many listings as the provider''s limit demands.';
+
+-- A page of events, oldest first: they are listed newest first, and may be of one object.
+create function supasaasy.apply_events(
+  p_app_key text,
+  p_events jsonb,
+  out inserted integer,
+  out updated integer,
+  out unchanged integer,
+  out deleted integer
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_event jsonb;
+  v_result record;
+begin
+  inserted := 0;
+  updated := 0;
+  unchanged := 0;
+  deleted := 0;
+  for v_event in
+    select e.value
+    from jsonb_array_elements(p_events) with ordinality as e (value, position)
+    left join supasaasy.resources r
+      on r.connector = v_app.connector
+      and r.resource = e.value ->> 'resource'
+    order by r.position, e.value ->> 'external_id', (e.value ->> 'created')::numeric,
+      e.position desc
+  loop
+    v_result := supasaasy.apply_event(v_app, v_event);
+    inserted := inserted + v_result.inserted;
+    updated := updated + v_result.updated;
+    unchanged := unchanged + v_result.unchanged;
+    deleted := deleted + v_result.deleted;
+  end loop;
+end;
+$$;
+
+comment on function supasaasy.apply_events(text, jsonb) is
+  'Applies a page of normalised events in key order, oldest first; returns true counts.';
+
 -- sql/300_sync.sql
 
 -- Owns what a user calls: sync, cancel, retry and job_status.
@@ -4129,43 +4187,6 @@ $$;
 
 comment on function supasaasy.find_job(bigint) is
   'A job by its id; raises 22023 when there is none.';
-
--- What an incremental sync can bring up to date by reading events: what was complete once, not so
--- long ago that events are no longer listed, and for no narrower sync_from than the present one.
-create function supasaasy.covered_by_events(
-  p_app supasaasy.apps,
-  p_resources text[]
-)
-returns text[]
-language sql
-stable
-set search_path = ''
-as $$
-  select coalesce(array_agg(r.collection_key order by r.position), '{}')
-  from supasaasy.resources r
-  join supasaasy.sync_state s
-    on s.app_key = p_app.app_key
-    and s.collection_key = r.collection_key
-  where r.collection_key = any (p_resources)
-    and r.parent_collection_key is null
-    and r.event_types <> '{}'
-    and supasaasy.events_are_listed(r.collection_key, s.events_as_of)
-    and (s.floor_from is null or p_app.sync_from >= s.floor_from)
-    -- A child that was never complete needs its parents listed.
-    and not exists (
-      select
-      from supasaasy.resources h
-      where h.parent_collection_key = r.collection_key
-        and h.collection_key = any (p_resources)
-        and not exists (
-          select from supasaasy.sync_state o
-          where o.app_key = p_app.app_key and o.collection_key = h.collection_key
-        )
-    );
-$$;
-
-comment on function supasaasy.covered_by_events(supasaasy.apps, text[]) is
-  'The resources that reading the provider''s events brings up to date; the others are listed.';
 
 -- The same wish twice is one job; another mode or other resources queue behind it, per resource.
 create function supasaasy.sync(
