@@ -167,10 +167,14 @@ async function inWorld(options: Options, run: (world: World) => Promise<void>): 
 
 /** An empty schema with leases and waits short enough for a test, and no limit but the fake's. */
 async function clean(sql: Sql, gateway: string): Promise<void> {
-  await sql`
-    truncate supasaasy.entities, supasaasy.tombstones, supasaasy.sync_seen, supasaasy.rate_budgets,
-      supasaasy.sync_jobs, supasaasy.sync_runs, supasaasy.sync_tasks, supasaasy.sync_state,
-      supasaasy.seen_events, supasaasy.entity_versions, supasaasy.webhook_endpoints, supasaasy.apps, net.http_request_queue, net._http_response`;
+  const tables = await sql`
+    select c.oid::regclass::text as name from pg_class c
+    where c.relkind = 'r' and (
+      c.relnamespace = 'supasaasy'::regnamespace
+        and c.relname not in ('settings', 'connectors', 'resources')
+      or c.oid in ('net.http_request_queue'::regclass, 'net._http_response'::regclass)
+    )`;
+  await sql.unsafe(`truncate ${tables.map((table) => table.name).join(', ')}`);
   await sql`update supasaasy.settings set value = null where value is not null`;
   await sql`delete from vault.secrets where name like 'supasaasy/%'`;
   for (
