@@ -50,6 +50,19 @@ async function forget(...instances: Instance[]): Promise<void> {
   }
 }
 
+/** Steps that end the test with their own error. */
+function stepsOf(test: Deno.TestContext) {
+  return async (name: string, run: () => Promise<void>): Promise<void> => {
+    const failures: unknown[] = [];
+    await test.step(name, () =>
+      run().catch((error) => {
+        failures.push(error);
+        throw error;
+      }));
+    if (failures.length > 0) throw failures[0];
+  };
+}
+
 function stackTest(name: string, run: (test: Deno.TestContext, env: StackEnv) => Promise<void>) {
   Deno.test({
     name,
@@ -67,8 +80,7 @@ function stackTest(name: string, run: (test: Deno.TestContext, env: StackEnv) =>
 }
 
 stackTest('a stack of its own server', async (test, env) => {
-  const step = async (name: string, run: () => Promise<void>) =>
-    assert.ok(await test.step(name, run), name);
+  const step = stepsOf(test);
 
   await step('up twice is harmless', async () => {
     const before = await pids(instance);
@@ -144,8 +156,7 @@ stackTest('a stack of its own server', async (test, env) => {
 });
 
 stackTest('a server of somebody else', async (test) => {
-  const step = async (name: string, run: () => Promise<void>) =>
-    assert.ok(await test.step(name, run), name);
+  const step = stepsOf(test);
   const theirs = await up(other);
   const url = theirs.SUPASAASY_DATABASE_URL;
   const kept = () =>
