@@ -28,7 +28,13 @@ const suites: Suite[] = [
 async function run(suite: Suite): Promise<{ passed: number; failed: number }> {
   console.log(`\n== ${suite.name}`);
   const [program = deno, ...args] = suite.command;
-  const child = new Deno.Command(program, { args, stdout: 'piped', stderr: 'inherit' }).spawn();
+  const notes = await Deno.makeTempFile();
+  const child = new Deno.Command(program, {
+    args,
+    env: { SUPASAASY_TEST_NOTES: notes },
+    stdout: 'piped',
+    stderr: 'inherit',
+  }).spawn();
   const parser = new Parser({ strict: false });
   const result = { passed: 0, failed: 0 };
   parser.on('assert', (assertion) => {
@@ -44,6 +50,8 @@ async function run(suite: Suite): Promise<{ passed: number; failed: number }> {
   parser.end();
   await end;
   const { code } = await child.status;
+  await Deno.stdout.write(await Deno.readFile(notes));
+  await Deno.remove(notes);
   if (result.passed + result.failed === 0 || (code !== 0 && result.failed === 0)) {
     console.log(`FAILED ${suite.name} ended with exit code ${code}`);
     result.failed += 1;

@@ -84,21 +84,27 @@ export async function stop(
   await Deno.remove(pidFile(instance, name)).catch(() => {});
 }
 
-/**
- * @throws Error that names the port, what wants it and what to do, when something listens there
- */
-export async function assertFree(port: number, wants: string): Promise<void> {
-  const free = await new Promise<boolean>((resolve) => {
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const probe = createServer();
     probe.once('error', () => resolve(false));
     probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
   });
-  if (!free) {
-    throw new Error(
-      `port ${port} is taken, and ${wants} wants it: stop what listens there, or set ` +
-        `SUPASAASY_PORT to the first of ten other ports`,
-    );
+}
+
+/**
+ * Waits a moment for a port: the threads of a process that was killed may outlive its main one.
+ * @throws Error that names the port, what wants it and what to do, when something listens there
+ */
+export async function assertFree(port: number, wants: string): Promise<void> {
+  for (let tries = 0; tries < 30; tries += 1) {
+    if (await isFree(port)) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
+  throw new Error(
+    `port ${port} is taken, and ${wants} wants it: stop what listens there, or set ` +
+      `SUPASAASY_PORT to the first of ten other ports`,
+  );
 }
 
 /**

@@ -3,6 +3,7 @@
 // and nothing is stuck.
 
 import assert from 'node:assert/strict';
+import { note } from '../note.ts';
 import { signStripePayload } from '../fakes/stripe/webhooks.ts';
 import { COLLECTIONS, quiet, scenario, WEBHOOK_SECRETS } from './harness.ts';
 
@@ -104,6 +105,6 @@ scenario(
     await quiet(sql);
     await assertEqual(fake);
     const rows = COLLECTIONS.reduce((sum, name) => sum + fake.state.snapshot(name).size, 0);
-    console.log(`# ${JSON.stringify({ ...counts, faults: injected, rows, differences: 0 })}`);
+    note(`${JSON.stringify({ ...counts, faults: injected, rows, differences: 0 })}`);
   },
 );

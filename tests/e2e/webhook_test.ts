@@ -2,6 +2,7 @@
 // older than what is there.
 
 import assert from 'node:assert/strict';
+import { note } from '../note.ts';
 import type { FakeStripe } from '../fakes/stripe/server.ts';
 import { signStripePayload } from '../fakes/stripe/webhooks.ts';
 import { quiet, scenario, WEBHOOK_SECRETS, type World } from './harness.ts';
@@ -130,7 +131,7 @@ scenario('a webhook is visible in the view at once', {}, async (world) => {
     times.push(performance.now() - begun);
   }
   const median = times.sort((a, b) => a - b)[25] ?? 0;
-  console.log(`# a webhook is visible after ${median.toFixed(1)} ms (median of 50)`);
+  note(`a webhook is visible after ${median.toFixed(1)} ms (median of 50)`);
   assert.ok(median < 100, `${median} ms`);
 });
 
@@ -157,7 +158,7 @@ scenario(
     const [connections] = await sql`
       select count(*)::int as n from pg_stat_activity where application_name = 'supasaasy-rest'`;
     assert.ok(connections?.n <= 10, `${connections?.n} connections for all of them`);
-    console.log(`# ${events.length} events, each twice: ${JSON.stringify([...statuses])}`);
+    note(`${events.length} events, each twice: ${JSON.stringify([...statuses])}`);
     assert.deepEqual([...statuses.keys()], [200]);
     const done = await finished(job);
     assert.equal(done.status, 'completed', String(done.error_message));

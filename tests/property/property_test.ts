@@ -3,6 +3,7 @@
 // be found out, or the check would prove nothing.
 
 import assert from 'node:assert/strict';
+import { note } from '../note.ts';
 import postgres, { type Sql } from 'postgres';
 import { currentInstance } from '../../supabase/local/instance.ts';
 import { up } from '../../supabase/local/stack.ts';
@@ -93,9 +94,7 @@ Deno.test({
         const differences = await play(sql!, seed);
         assert.deepEqual(differences, [], `seed ${seed}; replay: SEED=${seed} make test-property`);
         if ((index + 1) % 50 === 0) {
-          console.log(
-            `# ${index + 1} histories, 0 wrong, ${Math.round((Date.now() - begun) / 1000)} s`,
-          );
+          note(`${index + 1} histories, 0 wrong, ${Math.round((Date.now() - begun) / 1000)} s`);
         }
       }
     }),
@@ -111,7 +110,7 @@ for (const mutant of mutants) {
         for (let seed = 1; seed <= 200; seed += 1) {
           const differences = await play(sql!, seed, mutant);
           if (differences.length > 0) {
-            console.log(`# seed ${seed}: ${differences.slice(0, 3).join(', ')}`);
+            note(`seed ${seed}: ${differences.slice(0, 3).join(', ')}`);
             return;
           }
         }
