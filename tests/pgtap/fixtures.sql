@@ -272,5 +272,17 @@ as $$
     and t.state in ('pending', 'waiting', 'leased');
 $$;
 
+-- A tick of ours: the stack's own heartbeat may be under way just now.
+create function tests.tick()
+returns void
+language plpgsql
+as $$
+begin
+  while supasaasy.tick() ? 'skipped' loop
+    perform pg_sleep(0.01);
+  end loop;
+end;
+$$;
+
 grant usage on schema tests to anon, authenticated, service_role;
 grant execute on all functions in schema tests to anon, authenticated, service_role;
