@@ -3826,7 +3826,8 @@ $$;
 comment on function supasaasy.end_run(bigint, text) is
   'Ends a run, its job if it was the last, and lets the next run of the resource start.';
 
--- A key that the provider refuses fails what is left of the job at once, without asking again.
+-- A key that the provider refuses fails what is left of the job at once, without asking again. What
+-- somebody holds is under way, and fails by itself.
 create function supasaasy.fail_job_tasks(p_task_id bigint)
 returns void
 language plpgsql
@@ -3835,27 +3836,36 @@ set search_path = ''
 as $$
 declare
   v_failed supasaasy.sync_tasks%rowtype;
-  v_id bigint;
+  v_run_id bigint;
 begin
   select t.* into strict v_failed from supasaasy.sync_tasks t where t.id = p_task_id;
-  for v_id in
-    select t.id
-    from supasaasy.sync_tasks t
-    where t.state in ('pending', 'waiting')
-      and t.run_id in (
-        select r.id
-        from supasaasy.sync_runs r
-        join supasaasy.sync_runs o on o.job_id = r.job_id
-        where o.id = v_failed.run_id
-      )
-    order by t.id
-    for update of t skip locked
+  if v_failed.run_id is null then
+    return;
+  end if;
+  perform supasaasy.lock_queue(v_failed.app_key);
+  update supasaasy.sync_tasks t
+  set state = 'failed',
+    finished_at = supasaasy.clock(),
+    seen = null,
+    error_class = v_failed.error_class,
+    error_message = v_failed.error_message
+  from (
+    select k.id
+    from supasaasy.sync_tasks k
+    join supasaasy.sync_runs r on r.id = k.run_id
+    join supasaasy.sync_runs o on o.job_id = r.job_id and o.id = v_failed.run_id
+    where k.state in ('pending', 'waiting')
+    for update of k skip locked
+  ) open
+  where t.id = open.id;
+  for v_run_id in
+    select r.id
+    from supasaasy.sync_runs r
+    join supasaasy.sync_runs o on o.job_id = r.job_id and o.id = v_failed.run_id
+    where r.status in ('running', 'sweeping')
+    order by r.id
   loop
-    update supasaasy.sync_tasks t
-    set error_class = v_failed.error_class,
-      error_message = v_failed.error_message
-    where t.id = v_id;
-    perform supasaasy.end_task(v_id, 'failed');
+    perform supasaasy.advance_run(v_run_id);
   end loop;
 end;
 $$;
