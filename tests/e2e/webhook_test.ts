@@ -142,7 +142,7 @@ scenario(
     await sync('stripe_main');
     const known = fake.events.all().length;
     const job = await start('stripe_main', 'full');
-    fake.churn(4_000);
+    fake.churn(5_000);
     const events = fake.events.all().slice(known).map((row) => row.text);
     const deliveries = [...events, ...events]
       .map((text, index) => ({ text, order: (index * 7919) % 5003 }))
@@ -169,28 +169,34 @@ scenario(
 
 for (const when of ['before', 'during', 'after'] as const) {
   scenario(
-    `an update during a listing whose webhook comes ${when} its page is what stays`,
-    { data: { customers: 300, subscriptions: 1 }, latencyMs: 150 },
+    `an update during a ten-page listing whose webhook comes ${when} its page is what stays`,
+    { data: { customers: 1000, subscriptions: 1 }, latencyMs: 150 },
     async (world) => {
       const { sql, fake, start, finished, sync, webhookUrl, app } = world;
+      await sync('stripe_main', 'full', ['customer']);
       await sql`
         update supasaasy.apps set config = config || '{"max_concurrency": 1}' where app_key = ${app}`;
-      await sync('stripe_main', 'full', ['customer']);
-      const ids = [...fake.state.snapshot('customer').keys()];
-      const id = String(ids[150]);
+      const [row] = await sql`
+        select external_id from supasaasy.entities
+        order by source_created_at desc, external_id offset 550 limit 1`;
+      const id = String(row?.external_id);
       const job = await start('stripe_main', 'full', ['customer']);
-      if (when === 'during') {
+      /** The sixth page is the customer's own: wait until it is under way. */
+      const ownPage = async () => {
         for (;;) {
-          const [row] = await sql`
-            select from supasaasy.sync_tasks where state = 'leased' and work_token is not null`;
-          if (row) break;
+          const [task] = await sql`
+            select from supasaasy.sync_tasks t join supasaasy.sync_runs r on r.id = t.run_id
+            where r.job_id = ${job} and t.pages = 5 and t.work_token is not null`;
+          if (task) return;
         }
-      }
+      };
+      if (when !== 'before') await ownPage();
       fake.ops.update('customer', id, { email: `${when}@example.com` });
       const { text } = lastEvent(fake);
       if (when === 'after') await finished(job);
       assert.deepEqual(await post(webhookUrl, text), [200, { outcome: 'applied' }]);
-      await finished(job);
+      const done = await finished(job);
+      assert.deepEqual([done.status, done.pages], ['completed', 10]);
       await quiet(sql);
       assert.equal(await emailOf(world, id), `${when}@example.com`);
     },
