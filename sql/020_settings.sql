@@ -36,6 +36,14 @@ values
     'The share of a provider''s rate limit that syncs may use'),
   ('clock_skew', 'interval', '2 seconds',
     'How far a provider''s clock is taken to be from ours at least'),
+  ('breaker_threshold', 'integer', '5',
+    'How many failures of a provider in a row open an app''s circuit breaker'),
+  ('breaker_wait', 'interval', '30 seconds',
+    'How long an open circuit breaker waits before one task probes; doubles with each failure'),
+  ('breaker_cap', 'interval', '15 minutes',
+    'The longest wait between two probes'),
+  ('api_rate', 'number', '10',
+    'How many requests a second the HTTP API admits, with bursts of ten seconds'' worth'),
   ('sweep_batch', 'integer', '10000',
     'How many rows one step of a sweep compares'),
   ('sweep_hold_share', 'number', '0.2',
@@ -45,7 +53,25 @@ values
   ('tombstone_retention', 'interval', '30 days',
     'How long a tombstone is kept at least'),
   ('event_id_retention', 'interval', '7 days',
-    'How long the id of an applied event is kept');
+    'How long the id of an applied event is kept'),
+  ('job_retention', 'interval', '30 days',
+    'How long an ended job is kept, with its runs, tasks and findings'),
+  ('task_retention', 'interval', '1 day',
+    'How long an ended task is kept that belongs to no job'),
+  ('webhook_log_retention', 'interval', '7 days',
+    'How long a row of webhook_logs is kept'),
+  ('webhook_log_rows', 'integer', '100000',
+    'How many rows webhook_logs keeps at most'),
+  ('webhook_log_body', 'integer', '16384',
+    'How many characters of a body webhook_logs keeps'),
+  ('cron_log_retention', 'interval', '1 day',
+    'How long cron.job_run_details keeps the runs of our jobs'),
+  ('alert_retention', 'interval', '30 days',
+    'How long an alert is kept after its cause has gone'),
+  ('alert_url', 'url', null,
+    'Where alerts are posted as JSON, beside pg_notify on the channel supasaasy_alerts'),
+  ('stale_after', 'interval', '2 days',
+    'An app with a schedule that is not complete for longer raises an alert');
 
 create function supasaasy.setting(p_name text)
 returns text
@@ -74,12 +100,11 @@ $$;
 comment on function supasaasy.setting(text) is
   'The value of a setting, or its default.';
 
-create function supasaasy.check_setting_value(
-  p_name text,
+create function supasaasy.kind_hint(
   p_kind text,
   p_value text
 )
-returns void
+returns text
 language plpgsql
 immutable
 set search_path = ''
@@ -87,11 +112,8 @@ as $$
 declare
   v_ok boolean;
 begin
-  if p_value is null then
-    return;
-  end if;
   begin
-    v_ok := case p_kind
+    v_ok := p_value is null or case p_kind
       when 'integer' then p_value ~ '^[0-9]{1,9}$' and p_value::integer > 0
       when 'number' then p_value ~ '^[0-9]{1,9}([.][0-9]{1,9})?$' and p_value::numeric > 0
       when 'interval' then p_value::interval > interval '0'
@@ -102,31 +124,59 @@ begin
     when invalid_datetime_format or datetime_field_overflow or interval_field_overflow then
       v_ok := false;
   end;
-  if not v_ok then
-    raise exception using
-      errcode = '22023',
-      message = format('cannot set "%s" to "%s": it is not a valid %s', p_name, p_value, p_kind),
-      hint = case p_kind
-        when 'integer' then 'Give a whole number above 0.'
-        when 'number' then 'Give a number above 0, such as 0.8.'
-        when 'interval' then 'Give a time span above 0, such as ''90 seconds''.'
-        when 'url' then 'Give an http or https URL without a slash at its end.'
-        else 'Give a text that is not empty, or null for the default.'
-      end;
-  end if;
+  return case
+    when v_ok then null
+    when p_kind = 'integer' then 'Give a whole number above 0.'
+    when p_kind = 'number' then 'Give a number above 0, such as 0.8.'
+    when p_kind = 'interval' then 'Give a time span above 0, such as ''90 seconds''.'
+    when p_kind = 'url' then 'Give an http or https URL without a slash at its end.'
+    else 'Give a text that is not empty, or null for the default.'
+  end;
 end;
 $$;
 
-comment on function supasaasy.check_setting_value(text, text, text) is
-  'Raises 22023 when a value is not of its setting''s kind.';
+comment on function supasaasy.kind_hint(text, text) is
+  'What to give instead of a value that is not of its setting''s kind; null for one that is.';
+
+create function supasaasy.setting_problem(
+  p_name text,
+  p_value text
+)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select case
+    when not exists (select from supasaasy.settings s where s.name = p_name)
+      then format('is no setting (valid: %s)',
+        (select string_agg(s.name, ', ' order by s.name) from supasaasy.settings s))
+    else (
+      select format('"%s" is not a valid %s (%s)', p_value, s.kind,
+        rtrim(supasaasy.kind_hint(s.kind, p_value), '.'))
+      from supasaasy.settings s
+      where s.name = p_name and supasaasy.kind_hint(s.kind, p_value) is not null
+    )
+  end;
+$$;
+
+comment on function supasaasy.setting_problem(text, text) is
+  'What is wrong with a setting''s name or value; null if nothing is.';
 
 create function supasaasy.check_setting()
 returns trigger
 language plpgsql
 set search_path = ''
 as $$
+declare
+  v_hint text := supasaasy.kind_hint(new.kind, new.value);
 begin
-  perform supasaasy.check_setting_value(new.name, new.kind, new.value);
+  if v_hint is not null then
+    raise exception using
+      errcode = '22023',
+      message = format('cannot set "%s" to "%s": it is not a valid %s', new.name, new.value, new.kind),
+      hint = v_hint;
+  end if;
   return new;
 end;
 $$;

@@ -85,6 +85,56 @@ comment on column supasaasy.resources.is_feed is
 create unique index resources_feed_idx on supasaasy.resources (connector) where is_feed;
 create index resources_parent_idx on supasaasy.resources (parent_collection_key);
 
+-- What is wrong with a list of resource names: an unknown one, or a child without its parent.
+create function supasaasy.resource_problems(
+  p_connector text,
+  p_names text[],
+  p_with_parents boolean default true
+)
+returns table (
+  message text,
+  hint text
+)
+language sql
+stable
+set search_path = ''
+as $$
+  (
+    select
+      format('connector "%s" has no resource "%s"', p_connector, coalesce(n.name, 'null')),
+      format('Resources: %s.', (
+        select string_agg(r.resource, ', ' order by r.position)
+        from supasaasy.resources r
+        where r.connector = p_connector and not r.is_feed
+      ))
+    from unnest(p_names) with ordinality as n (name, position)
+    where not exists (
+      select from supasaasy.resources r
+      where r.connector = p_connector
+        and not r.is_feed
+        and n.name in (r.resource, r.collection_key)
+    )
+    order by n.position
+  )
+  union all
+  (
+    select
+      format('resource "%s" is synced as a part of "%s", which is not named',
+        r.resource, p.resource),
+      format('Name "%s" as well.', p.resource)
+    from supasaasy.resources r
+    join supasaasy.resources p on p.collection_key = r.parent_collection_key
+    where p_with_parents
+      and r.connector = p_connector
+      and p_names && array[r.resource, r.collection_key]
+      and not (p_names && array[p.resource, p.collection_key])
+    order by r.position
+  );
+$$;
+
+comment on function supasaasy.resource_problems(text, text[], boolean) is
+  'What is wrong with a list of a connector''s resources: a row a problem, none if all is well.';
+
 create function supasaasy.resolve_resources(
   p_connector text,
   p_names text[],
@@ -96,56 +146,23 @@ stable
 set search_path = ''
 as $$
 declare
-  v_unknown text;
-  v_orphan record;
-  v_keys text[];
+  v_problem record;
 begin
-  select n.name
-  into v_unknown
-  from unnest(p_names) with ordinality as n (name, position)
-  where not exists (
-    select from supasaasy.resources r
+  select p.* into v_problem
+  from supasaasy.resource_problems(p_connector, p_names, p_with_parents) p
+  limit 1;
+  if found then
+    raise exception using
+      errcode = '22023', message = v_problem.message, hint = v_problem.hint;
+  end if;
+  return array(
+    select r.collection_key
+    from supasaasy.resources r
     where r.connector = p_connector
       and not r.is_feed
-      and n.name in (r.resource, r.collection_key)
-  )
-  order by n.position
-  limit 1;
-  if found then
-    raise exception using
-      errcode = '22023',
-      message = format('connector "%s" has no resource "%s"',
-        p_connector, coalesce(v_unknown, 'null')),
-      hint = format('Resources: %s.', (
-        select string_agg(r.resource, ', ' order by r.position)
-        from supasaasy.resources r
-        where r.connector = p_connector and not r.is_feed
-      ));
-  end if;
-
-  select array_agg(r.collection_key order by r.position)
-  into v_keys
-  from supasaasy.resources r
-  where r.connector = p_connector
-    and not r.is_feed
-    and (p_names is null or p_names && array[r.resource, r.collection_key]);
-
-  select r.resource, p.resource as parent
-  into v_orphan
-  from supasaasy.resources r
-  join supasaasy.resources p on p.collection_key = r.parent_collection_key
-  where p_with_parents
-    and r.collection_key = any (v_keys)
-    and not (p.collection_key = any (v_keys))
-  limit 1;
-  if found then
-    raise exception using
-      errcode = '22023',
-      message = format('resource "%s" is synced as a part of "%s", which is not named',
-        v_orphan.resource, v_orphan.parent),
-      hint = format('Name "%s" as well.', v_orphan.parent);
-  end if;
-  return v_keys;
+      and (p_names is null or p_names && array[r.resource, r.collection_key])
+    order by r.position
+  );
 end;
 $$;
 

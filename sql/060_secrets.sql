@@ -1,5 +1,6 @@
--- Owns the secrets that lie in Vault. A kind may have several valid at once, the newest first: a
--- provider signs with the old one for a while after a rotation.
+-- Owns the secrets that lie in Vault. Several webhook secrets may be valid at once, the newest
+-- first, since a provider signs with the old one for a while after a rotation; of an API key there
+-- is one. A key in Vault goes before the variable that config.api_key_env names.
 
 create function supasaasy.secret_name(
   p_app_key text,
@@ -33,6 +34,24 @@ $$;
 comment on function supasaasy.vault_secrets(text, text) is
   'The secrets of an app of a kind that lie in Vault, newest first.';
 
+create function supasaasy.has_secret(
+  p_app_key text,
+  p_kind text
+)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select exists (
+    select from vault.secrets s
+    where starts_with(s.name, supasaasy.secret_name(p_app_key, p_kind))
+  );
+$$;
+
+comment on function supasaasy.has_secret(text, text) is
+  'Whether a secret of an app of a kind lies in Vault.';
+
 create function supasaasy.set_secret(
   p_app_key text,
   p_kind text,
@@ -45,37 +64,40 @@ set search_path = ''
 as $$
 begin
   perform supasaasy.find_app(p_app_key);
-  if p_kind is null or p_kind <> 'webhook_secret' then
+  if p_kind is null or p_kind not in ('api_key', 'webhook_secret') then
     raise exception using
       errcode = '22023',
       message = format('cannot keep a secret of kind "%s"', coalesce(p_kind, 'null')),
-      hint = 'Kinds: webhook_secret. An API key lies in the environment of the functions.';
+      hint = 'Kinds: api_key, webhook_secret.';
   end if;
-  if p_secret is null or p_secret ~ '[[:space:]]' or length(p_secret) not between 8 and 512 then
+  if p_secret is null or p_secret ~ '[[:space:]]' or length(p_secret) not between 8 and 2048 then
     raise exception using
       errcode = '22023',
       message = format('cannot keep a %s of "%s": it is empty, too short, or has spaces',
         p_kind, p_app_key),
       hint = 'Give the secret as the provider shows it; it is not repeated here.';
   end if;
-  if p_secret = any (supasaasy.vault_secrets(p_app_key, p_kind)) then
-    return;
+  if not p_secret = any (supasaasy.vault_secrets(p_app_key, p_kind)) then
+    perform vault.create_secret(
+      p_secret,
+      supasaasy.secret_name(p_app_key, p_kind)
+        || to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'),
+      format('SupaSaaSy: %s of %s', p_kind, p_app_key)
+    );
+    delete from vault.secrets s
+    where s.id in (
+      select o.id
+      from vault.secrets o
+      where starts_with(o.name, supasaasy.secret_name(p_app_key, p_kind))
+      order by o.name desc
+      offset case p_kind when 'api_key' then 1 else 2 end
+    );
   end if;
-  perform vault.create_secret(
-    p_secret,
-    supasaasy.secret_name(p_app_key, p_kind) || supasaasy.uuid_v7(),
-    format('SupaSaaSy: %s of %s', p_kind, p_app_key)
-  );
-  delete from vault.secrets s
-  where s.id in (
-    select o.id
-    from vault.secrets o
-    where starts_with(o.name, supasaasy.secret_name(p_app_key, p_kind))
-    order by o.name desc
-    offset 2
-  );
+  if p_kind = 'api_key' then
+    perform supasaasy.close_breaker(p_app_key);
+  end if;
 end;
 $$;
 
 comment on function supasaasy.set_secret(text, text, text) is
-  'Keeps a secret of an app in Vault; the one before it stays valid until the next.';
+  'Keeps an api_key or a webhook_secret of an app in Vault; of webhook secrets the last two are valid.';

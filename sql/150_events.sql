@@ -235,11 +235,12 @@ as $$
   select jsonb_build_object(
     'connector', a.connector,
     'enabled', a.enabled,
+    'logging', coalesce(a.config -> 'webhook_logging', 'false') <> 'false',
     'secret_env', a.config ->> 'webhook_secret_env',
     'secrets', supasaasy.vault_secrets(a.app_key, 'webhook_secret')
   )
   from supasaasy.apps a
-  where a.app_key = p_app_key;
+  where a.app_key = p_app_key and a.deleting_since is null;
 $$;
 
 -- Definer: functions hold no grant on apps.

@@ -33,6 +33,9 @@ comment on table supasaasy.sync_jobs is
   'One row per call of sync(): what was asked for, and how it ended.';
 
 create index sync_jobs_app_idx on supasaasy.sync_jobs (app_key, id);
+create index sync_jobs_ended_idx on supasaasy.sync_jobs (completed_at)
+where completed_at is not null;
+create index sync_jobs_failed_idx on supasaasy.sync_jobs (id) where status = 'failed';
 create index sync_jobs_open_idx on supasaasy.sync_jobs (app_key, id)
 where status in ('pending', 'running');
 
@@ -86,6 +89,8 @@ comment on column supasaasy.sync_runs.note is
 
 create index sync_runs_open_idx on supasaasy.sync_runs (app_key, collection_key, id)
 where status in ('pending', 'running', 'sweeping', 'held');
+create index sync_runs_app_idx on supasaasy.sync_runs (app_key, collection_key, id);
+create index sync_runs_held_idx on supasaasy.sync_runs (id) where status = 'held';
 create index sync_runs_sweeping_idx on supasaasy.sync_runs (id) where status = 'sweeping';
 create index sync_runs_collection_idx on supasaasy.sync_runs (collection_key);
 
@@ -172,6 +177,8 @@ where state = 'leased';
 create index sync_tasks_leased_idx on supasaasy.sync_tasks (app_key)
 where state = 'leased';
 create index sync_tasks_run_idx on supasaasy.sync_tasks (run_id, collection_key, state);
+create index sync_tasks_alone_idx on supasaasy.sync_tasks (finished_at)
+where run_id is null and finished_at is not null;
 create index sync_tasks_collection_idx on supasaasy.sync_tasks (collection_key);
 -- One open revalidation an object, one open children listing a parent: further wishes coalesce.
 create unique index sync_tasks_coalesce_idx

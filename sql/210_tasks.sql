@@ -86,9 +86,123 @@ $$;
 comment on function supasaasy.lock_claims() is
   'Until the end of the transaction: only this one claims tasks.';
 
--- Walks the apps that have something queued by a loose index scan, takes from each at most what
--- its concurrency leaves, and deals them out in turns: first the first of each app, then the
--- second, so that a huge backfill does not starve a small app.
+create function supasaasy.app_concurrency(
+  p_app supasaasy.apps,
+  p_connector supasaasy.connectors
+)
+returns integer
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce((p_app.config ->> 'max_concurrency')::integer, p_connector.max_concurrency);
+$$;
+
+comment on function supasaasy.app_concurrency(supasaasy.apps, supasaasy.connectors) is
+  'How many tasks of an app may be leased at once.';
+
+-- How many more tasks of an app may be leased: none while it is disabled or its circuit breaker is
+-- open, one while that is half-open.
+create function supasaasy.app_room(p_app supasaasy.apps)
+returns integer
+language sql
+stable
+set search_path = ''
+as $$
+  select case
+    when not p_app.enabled then 0
+    else greatest(0, case supasaasy.breaker_state(p_app)
+      when 'open' then 0
+      when 'half_open' then 1
+      else supasaasy.app_concurrency(p_app, c)
+    end - (
+      select count(*)
+      from supasaasy.sync_tasks t
+      where t.state = 'leased' and t.app_key = p_app.app_key
+    ))
+  end::integer
+  from supasaasy.connectors c
+  where c.connector = p_app.connector;
+$$;
+
+comment on function supasaasy.app_room(supasaasy.apps) is
+  'How many more tasks of an app may be leased now.';
+
+create function supasaasy.has_due_task(p_app_key text)
+returns boolean
+language sql
+stable
+set search_path = ''
+set enable_seqscan = off
+as $$
+  select exists (
+    select
+    from (values (0), (1), (2)) as p (priority)
+    cross join lateral (
+      select
+      from supasaasy.sync_tasks t
+      where t.state in ('pending', 'waiting')
+        and t.app_key = p_app_key
+        and t.priority = p.priority
+        and t.run_after <= supasaasy.clock()
+      limit 1
+    ) t
+  );
+$$;
+
+comment on function supasaasy.has_due_task(text) is
+  'Whether an app has something to start.';
+
+-- The apps whose turn it is: those after the one that was served last, round and round, that have
+-- something due and room for it. Bounded in steps, so that thousands of waiting apps cost a claim
+-- nothing; the next one goes on behind them.
+create function supasaasy.apps_in_turn(p_limit integer)
+returns text[]
+language plpgsql
+volatile
+set search_path = ''
+set enable_seqscan = off
+as $$
+declare
+  v_from text := (supasaasy.beat()).claimed_app;
+  v_at text := v_from;
+  v_next text;
+  v_app supasaasy.apps%rowtype;
+  v_wrapped boolean := false;
+  v_chosen text[] := '{}';
+begin
+  for v_step in 1..1000 loop
+    select t.app_key into v_next
+    from supasaasy.sync_tasks t
+    where t.state in ('pending', 'waiting') and t.app_key > v_at
+    order by t.app_key
+    limit 1;
+    if not found then
+      exit when v_wrapped;
+      v_wrapped := true;
+      v_at := '';
+      continue;
+    end if;
+    exit when v_wrapped and v_next > v_from;
+    v_at := v_next;
+    select a.* into strict v_app from supasaasy.apps a where a.app_key = v_at;
+    if supasaasy.app_room(v_app) > 0 and supasaasy.has_due_task(v_at) then
+      v_chosen := v_chosen || v_at;
+      exit when cardinality(v_chosen) >= p_limit;
+    end if;
+  end loop;
+  update supasaasy.heartbeat h
+  set claimed_app = v_at
+  where h.claimed_app <> v_at;
+  return v_chosen;
+end;
+$$;
+
+comment on function supasaasy.apps_in_turn(integer) is
+  'The next apps, round and round, that have something due and room for it.';
+
+-- Takes from each app in turn at most what its room allows, and deals out fairly: first one of each
+-- app, then a second, so that a huge backfill does not starve a small app.
 create function supasaasy.claim_tasks(
   p_limit integer,
   p_app_key text default null
@@ -106,6 +220,7 @@ as $$
 declare
   v_now timestamptz;
   v_free integer;
+  v_apps text[];
 begin
   if p_limit is null or p_limit < 1 then
     raise exception using
@@ -115,40 +230,24 @@ begin
   end if;
   perform supasaasy.lock_claims();
   v_now := supasaasy.clock();
-  select supasaasy.setting('max_in_flight')::integer - count(*)
+  select least(p_limit, supasaasy.setting('max_in_flight')::integer - count(*))
   into v_free
   from supasaasy.sync_tasks t
   where t.state = 'leased';
   if v_free <= 0 then
     return;
   end if;
+  v_apps := coalesce(array[p_app_key], '{}');
+  if p_app_key is null then
+    v_apps := supasaasy.apps_in_turn(v_free);
+  end if;
 
   return query
-  with recursive queued (app_key) as (
-    (
-      select t.app_key
-      from supasaasy.sync_tasks t
-      where t.state in ('pending', 'waiting') and t.app_key >= coalesce(p_app_key, '')
-      order by t.app_key
-      limit 1
-    )
-    union all
-    select (
-      select t.app_key
-      from supasaasy.sync_tasks t
-      where t.state in ('pending', 'waiting') and t.app_key > q.app_key
-      order by t.app_key
-      limit 1
-    )
-    from queued q
-    where q.app_key is not null and p_app_key is null
-  ),
-  due as materialized (
-    select d.id, d.run_after,
-      row_number() over (partition by q.app_key order by d.priority, d.run_after, d.id) as turn
-    from queued q
-    join supasaasy.apps a on a.app_key = q.app_key and a.enabled
-    join supasaasy.connectors c on c.connector = a.connector
+  with due as materialized (
+    select d.id, q.position,
+      row_number() over (partition by q.position order by d.priority, d.run_after, d.id) as turn
+    from unnest(v_apps) with ordinality as q (app_key, position)
+    join supasaasy.apps a on a.app_key = q.app_key
     cross join lateral (
       select t.id, t.priority, t.run_after
       from (values (0), (1), (2)) as p (priority)
@@ -160,23 +259,18 @@ begin
           and t.priority = p.priority
           and t.run_after <= v_now
         order by t.run_after, t.id
-        limit p_limit
+        limit v_free
         for update skip locked
       ) t
       order by t.priority, t.run_after, t.id
-      limit greatest(0, supasaasy.app_concurrency(a, c) - (
-        select count(*)
-        from supasaasy.sync_tasks l
-        where l.state = 'leased' and l.app_key = q.app_key
-      ))
+      limit supasaasy.app_room(a)
     ) d
-    where p_app_key is null or q.app_key = p_app_key
   ),
   chosen as materialized (
     select d.id
     from due d
-    order by d.turn, d.run_after, d.id
-    limit least(p_limit, v_free)
+    order by d.turn, d.position
+    limit v_free
   )
   update supasaasy.sync_tasks t
   set state = 'leased',
@@ -190,21 +284,6 @@ $$;
 
 comment on function supasaasy.claim_tasks(integer, text) is
   'Leases due tasks, fair across apps and within every limit; returns their start tokens.';
-
-create function supasaasy.app_concurrency(
-  p_app supasaasy.apps,
-  p_connector supasaasy.connectors
-)
-returns integer
-language sql
-stable
-set search_path = ''
-as $$
-  select coalesce((p_app.config ->> 'max_concurrency')::integer, p_connector.max_concurrency);
-$$;
-
-comment on function supasaasy.app_concurrency(supasaasy.apps, supasaasy.connectors) is
-  'How many tasks of an app may be leased at once.';
 
 -- The request holds a task id and a one-time token, nothing else: every role can read pg_net's
 -- queue. If it is lost, the lease expires and tick starts the task again.
@@ -234,7 +313,23 @@ $$;
 comment on function supasaasy.start_tasks(integer, text) is
   'Claims due tasks and starts a function for each; returns how many.';
 
--- Hands the app's next due task to a chain that would otherwise end.
+-- Whether no lease is to spare, so that a chain's next page must be somebody else's turn.
+create function supasaasy.is_saturated()
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select count(*) >= supasaasy.setting('max_in_flight')::integer - 1
+  from supasaasy.sync_tasks t
+  where t.state = 'leased';
+$$;
+
+comment on function supasaasy.is_saturated() is
+  'Whether all apps together have about as much leased as they may.';
+
+-- What a chain that would otherwise end goes on with: the app's next due task, or the next app's
+-- while leases are scarce.
 create function supasaasy.next_task(p_app_key text)
 returns jsonb
 language sql
@@ -242,11 +337,11 @@ volatile
 set search_path = ''
 as $$
   select jsonb_build_object('task_id', c.task_id, 'token', c.start_token)
-  from supasaasy.claim_tasks(1, p_app_key) c;
+  from supasaasy.claim_tasks(1, case when not supasaasy.is_saturated() then p_app_key end) c;
 $$;
 
 comment on function supasaasy.next_task(text) is
-  'Claims the next due task of an app: its id and start token, or null.';
+  'Claims what a chain does next: a task''s id and start token, or null.';
 
 create function supasaasy.release_task(
   p_task_id bigint,

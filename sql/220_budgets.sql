@@ -115,3 +115,36 @@ $$;
 
 comment on function supasaasy.slow_down(text, text, text, interval) is
   'Lowers the budget that a provider''s refusal names.';
+
+-- The HTTP API has a bucket too, with bursts of ten seconds' worth.
+create function supasaasy.admit_request()
+returns double precision
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := supasaasy.clock();
+  v_burst interval := interval '10 seconds';
+  v_pace interval := interval '1 second' / supasaasy.setting('api_rate')::double precision;
+begin
+  insert into supasaasy.rate_budgets as b (app_key, endpoint, next_at, slowed_at)
+  values ('', 'api', v_now + v_pace, v_now)
+  on conflict (app_key, endpoint) do update
+  set next_at = greatest(b.next_at, v_now) + v_pace
+  where b.next_at < v_now + v_burst;
+  if found then
+    return 0;
+  end if;
+  return (
+    select greatest(0.1, extract(epoch from b.next_at - v_burst - v_now))
+    from supasaasy.rate_budgets b
+    where b.app_key = '' and b.endpoint = 'api'
+  );
+end;
+$$;
+
+-- Definer: functions hold no grant on the budgets.
+comment on function supasaasy.admit_request() is
+  'Admits a request of the HTTP API: 0, or how many seconds to wait before the next.';

@@ -1,6 +1,7 @@
 -- Owns the begin of a page: the start token becomes a work token and a work order, and the key
 -- that will be used is of the pinned account.
 
+-- Task 0 is doctor()'s: its start token proves that the functions answer and reach the database.
 -- A forged or repeated request ends at one look-up by primary key, before any lock.
 create function supasaasy.begin_page(
   p_task_id bigint,
@@ -18,8 +19,12 @@ declare
   v_resource supasaasy.resources%rowtype;
   v_connector supasaasy.connectors%rowtype;
   v_wait interval;
+  v_begins boolean := false;
   v_now timestamptz;
 begin
+  if p_task_id = 0 then
+    return supasaasy.answer_ping(p_start_token);
+  end if;
   perform
   from supasaasy.sync_tasks t
   where t.id = p_task_id and t.start_token = p_start_token;
@@ -55,12 +60,15 @@ begin
 
   if not v_app.enabled then
     v_wait := interval '0';
+  elsif supasaasy.breaker_state(v_app) = 'open' then
+    v_wait := v_app.breaker_retry_at - v_now;
   elsif v_task.run_after > v_now then
     v_wait := v_task.run_after - v_now;
   else
     v_wait := supasaasy.reserve_request(v_app.app_key, v_resource.endpoint);
+    v_begins := v_wait <= interval '2 seconds';
   end if;
-  if not v_app.enabled or v_task.run_after > v_now or v_wait > interval '2 seconds' then
+  if not v_begins then
     update supasaasy.sync_tasks t
     set state = 'waiting',
       run_after = v_now + v_wait,
@@ -87,6 +95,7 @@ begin
     'app_key', v_app.app_key,
     'connector', v_app.connector,
     'api_version', v_connector.api_version,
+    'api_key', (supasaasy.vault_secrets(v_app.app_key, 'api_key'))[1],
     'api_key_env', v_app.config ->> 'api_key_env',
     'key_fingerprint', v_app.key_fingerprint,
     'resource', v_resource.resource,

@@ -200,6 +200,7 @@ begin
     return jsonb_build_object('status', 'stale');
   end if;
   perform supasaasy.measure_skew(v_task, p_provider_time, v_until);
+  perform supasaasy.close_breaker(v_task.app_key);
 
   if v_resource.is_feed then
     v_counts := supasaasy.apply_events(v_task.app_key, p_events);
@@ -289,7 +290,7 @@ begin
 
   if v_ended or p_next_cursor is null then
     v_next := supasaasy.next_task(v_task.app_key);
-  elsif supasaasy.must_yield(v_task) then
+  elsif supasaasy.must_yield(v_task) or supasaasy.is_saturated() then
     perform supasaasy.put_back(p_task_id);
     v_next := supasaasy.next_task(v_task.app_key);
   else

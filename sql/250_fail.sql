@@ -1,9 +1,11 @@
 -- Owns the end of a page that was not fetched. The function says what class of error it met; SQL
 -- decides what follows:
 --   rate_limited  the budget is lowered, and the task waits; it does not count as a failure
---   transient     tried again with doubling, jittered waits, max_attempts times in a row
+--   transient     tried again with doubling, jittered waits, max_attempts times in a row; many in a
+--                 row open the app's circuit breaker
 --   cursor_gone   the cursor's object was deleted meanwhile: on from the last row's second
---   auth          the key does not work: the whole job of the app fails at once
+--   auth          the key does not work: the whole job of the app fails at once, and its circuit
+--                 breaker opens
 --   forbidden, malformed, permanent   the task fails, other resources go on
 
 create function supasaasy.backoff(p_attempts integer)
@@ -117,6 +119,9 @@ begin
   select r.* into strict v_resource
   from supasaasy.resources r
   where r.collection_key = v_task.collection_key;
+  if p_class in ('transient', 'auth') then
+    perform supasaasy.note_failure(v_task.app_key, p_class, v_message);
+  end if;
   if v_task.kind = 'webhook' then
     update supasaasy.webhook_endpoints w
     set error_message = v_message,

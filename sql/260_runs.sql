@@ -284,8 +284,8 @@ $$;
 comment on function supasaasy.end_run(bigint, text) is
   'Ends a run, its job if it was the last, and lets the next run of the resource start.';
 
--- A key that the provider refuses fails what is left of the job at once, without asking again. What
--- somebody holds is under way, and fails by itself.
+-- A key that the provider refuses fails what is left of the job at once, without asking again. A page
+-- that has begun is under way, and fails by itself.
 create function supasaasy.fail_job_tasks(p_task_id bigint)
 returns void
 language plpgsql
@@ -305,6 +305,8 @@ begin
   set state = 'failed',
     finished_at = supasaasy.clock(),
     seen = null,
+    start_token = null,
+    lease_expires_at = null,
     error_class = v_failed.error_class,
     error_message = v_failed.error_message
   from (
@@ -312,7 +314,7 @@ begin
     from supasaasy.sync_tasks k
     join supasaasy.sync_runs r on r.id = k.run_id
     join supasaasy.sync_runs o on o.job_id = r.job_id and o.id = v_failed.run_id
-    where k.state in ('pending', 'waiting')
+    where k.state in ('pending', 'waiting') or (k.state = 'leased' and k.begun_at is null)
     for update of k skip locked
   ) open
   where t.id = open.id;

@@ -12,7 +12,7 @@ begin
   select a.* into v_app from supasaasy.apps a where a.app_key = p_app_key;
   if not found then
     raise exception using
-      errcode = '22023',
+      errcode = 'P0002',
       message = format('there is no app "%s"', coalesce(p_app_key, 'null')),
       hint = coalesce(
         'Apps: ' || (select string_agg(a.app_key, ', ' order by a.app_key) from supasaasy.apps a)
@@ -26,7 +26,7 @@ end;
 $$;
 
 comment on function supasaasy.find_app(text) is
-  'An app by its key; raises 22023 and names the others when there is none.';
+  'An app by its key; raises P0002 and names the others when there is none.';
 
 create function supasaasy.find_job(p_job_id bigint)
 returns supasaasy.sync_jobs
@@ -40,7 +40,7 @@ begin
   select j.* into v_job from supasaasy.sync_jobs j where j.id = p_job_id;
   if not found then
     raise exception using
-      errcode = '22023',
+      errcode = 'P0002',
       message = format('there is no job %s', coalesce(p_job_id::text, 'null')),
       hint = 'select id, app_key, status from supasaasy.sync_jobs order by id desc;';
   end if;
@@ -49,18 +49,49 @@ end;
 $$;
 
 comment on function supasaasy.find_job(bigint) is
-  'A job by its id; raises 22023 when there is none.';
+  'A job by its id; raises P0002 when there is none.';
+
+create function supasaasy.find_collection(
+  p_connector text,
+  p_name text
+)
+returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_collections text[] := supasaasy.resolve_resources(p_connector, null);
+  v_collection_key text;
+begin
+  select r.collection_key
+  into v_collection_key
+  from supasaasy.resources r
+  where r.collection_key = any (v_collections)
+    and p_name in (r.resource, r.collection_key);
+  if not found then
+    raise exception using
+      errcode = '22023',
+      message = format('connector "%s" has no collection "%s"',
+        p_connector, coalesce(p_name, 'null')),
+      hint = format('Collections: %s.', array_to_string(v_collections, ', '));
+  end if;
+  return v_collection_key;
+end;
+$$;
+
+comment on function supasaasy.find_collection(text, text) is
+  'The collection key of customer or stripe_customer; raises 22023 and names the others.';
 
 -- The same wish twice is one job; another mode or other resources queue behind it, per resource.
-create function supasaasy.sync(
+create function supasaasy.queue_job(
   p_app_key text,
-  p_mode text default 'incremental',
-  p_resources text[] default null
+  p_mode text,
+  p_resources text[]
 )
 returns bigint
 language plpgsql
 volatile
-security definer
 set search_path = ''
 as $$
 declare
@@ -87,6 +118,13 @@ begin
       errcode = '22023',
       message = format('cannot sync "%s": the list of resources is empty', p_app_key),
       hint = 'Name at least one resource, or leave the argument out to sync them all.';
+  end if;
+  if v_app.config -> 'api_key_env' is null and not supasaasy.has_secret(p_app_key, 'api_key') then
+    raise exception using
+      errcode = '55000',
+      message = format('cannot sync "%s": it has no API key', p_app_key),
+      hint = format('select supasaasy.set_secret(%L, ''api_key'', ''...''); or name an environment '
+        || 'variable of the functions in config.api_key_env.', p_app_key);
   end if;
   perform supasaasy.functions_url();
 
@@ -148,6 +186,28 @@ begin
   end
   order by r.position;
   perform supasaasy.start_next_runs(p_app_key);
+  return v_job_id;
+end;
+$$;
+
+comment on function supasaasy.queue_job(text, text, text[]) is
+  'Queues a sync of an app, or finds the same one already open; returns its job id.';
+
+create function supasaasy.sync(
+  p_app_key text,
+  p_mode text default 'incremental',
+  p_resources text[] default null
+)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_job_id bigint := supasaasy.queue_job(p_app_key, p_mode, p_resources);
+begin
+  perform supasaasy.probe_now(p_app_key);
   perform supasaasy.start_tasks(100, p_app_key);
   return v_job_id;
 end;
@@ -257,6 +317,7 @@ begin
     completed_at = null,
     error_message = null
   where j.id = p_job_id;
+  perform supasaasy.probe_now(v_job.app_key);
   perform supasaasy.start_tasks(100, v_job.app_key);
   return 'running';
 end;
@@ -310,6 +371,7 @@ returns table (
   job_id bigint,
   app_key text,
   mode text,
+  resource_types text[],
   status text,
   progress_percentage numeric,
   total_tasks bigint,
@@ -339,10 +401,19 @@ begin
     v_job.id,
     v_job.app_key,
     v_job.mode,
+    array(
+      select o.resource from supasaasy.resources o
+      where o.collection_key = any (v_job.resources)
+      order by o.position
+    ),
     v_job.status,
     case
       when v_job.status = 'completed' then 100
-      else round(coalesce(100.0 * t.done / nullif(t.total, 0), 0), 1)
+      else (
+        select coalesce(round(avg(supasaasy.run_progress(r)), 1), 0)
+        from supasaasy.sync_runs r
+        where r.job_id = p_job_id
+      )
     end,
     t.total,
     t.done,
@@ -395,21 +466,8 @@ set search_path = ''
 as $$
 declare
   v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
-  v_collections text[] := supasaasy.resolve_resources(v_app.connector, null);
-  v_collection_key text;
+  v_collection_key text := supasaasy.find_collection(v_app.connector, p_collection_key);
 begin
-  select r.collection_key
-  into v_collection_key
-  from supasaasy.resources r
-  where r.collection_key = any (v_collections)
-    and p_collection_key in (r.resource, r.collection_key);
-  if not found then
-    raise exception using
-      errcode = '22023',
-      message = format('connector "%s" has no collection "%s"',
-        v_app.connector, coalesce(p_collection_key, 'null')),
-      hint = format('Collections: %s.', array_to_string(v_collections, ', '));
-  end if;
   if p_external_id is null or length(p_external_id) not between 1 and 255 then
     raise exception using
       errcode = '22023',

@@ -47,90 +47,26 @@ $$;
 comment on function supasaasy.expire_leases(integer) is
   'Returns tasks with an expired lease to the queue; returns how many.';
 
-create function supasaasy.purge_seen(p_limit integer)
-returns void
-language sql
+-- Every two seconds where pg_cron knows seconds (1.5 on), else every minute.
+create function supasaasy.schedule_tick()
+returns text
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  delete from supasaasy.sync_seen s
-  using (
-    select o.run_id, o.external_id
-    from supasaasy.sync_seen o
-    where o.run_id = (
-      select m.run_id
-      from supasaasy.sync_seen m
-      left join supasaasy.sync_runs r on r.id = m.run_id
-      where m.external_id = ''
-        and (
-          r.id is null
-          or r.status in ('completed', 'cancelled')
-          or (r.status = 'failed' and exists (
-            select from supasaasy.sync_runs n
-            where n.app_key = r.app_key
-              and n.collection_key = r.collection_key
-              and n.id > r.id
-          ))
-        )
-      order by m.run_id
-      limit 1
-    )
-    order by o.external_id desc
-    limit p_limit
-  ) gone
-  where s.run_id = gone.run_id and s.external_id = gone.external_id;
+declare
+  v_schedule text := case
+    when supasaasy.cron_knows_seconds() then '2 seconds'
+    else '* * * * *'
+  end;
+begin
+  perform cron.schedule('supasaasy-tick', v_schedule, 'select supasaasy.tick()');
+  return v_schedule;
+end;
 $$;
 
-comment on function supasaasy.purge_seen(integer) is
-  'Forgets what ended runs have listed, some rows at a time, the marker last.';
-
--- Tombstones below a floor are no longer needed: what is older than it is fetched, not written.
-create function supasaasy.purge_tombstones(p_limit integer)
-returns void
-language sql
-volatile
-set search_path = ''
-as $$
-  delete from supasaasy.tombstones t
-  using (
-    select o.app_key, o.collection_key, o.external_id
-    from supasaasy.tombstones o
-    join supasaasy.sync_state s
-      on s.app_key = o.app_key
-      and s.collection_key = o.collection_key
-    where o.deleted_at < supasaasy.clock() - supasaasy.setting('tombstone_retention')::interval
-      and o.observed_until < s.floor
-      and s.floor_from is null
-    order by o.deleted_at
-    limit p_limit
-  ) old
-  where t.app_key = old.app_key
-    and t.collection_key = old.collection_key
-    and t.external_id = old.external_id;
-$$;
-
-comment on function supasaasy.purge_tombstones(integer) is
-  'Forgets tombstones that are old, and below the floor of their collection.';
-
-create function supasaasy.purge_events(p_limit integer)
-returns void
-language sql
-volatile
-set search_path = ''
-as $$
-  delete from supasaasy.seen_events e
-  using (
-    select o.app_key, o.event_id
-    from supasaasy.seen_events o
-    where o.seen_at < supasaasy.clock() - supasaasy.setting('event_id_retention')::interval
-    order by o.seen_at
-    limit p_limit
-  ) old
-  where e.app_key = old.app_key and e.event_id = old.event_id;
-$$;
-
-comment on function supasaasy.purge_events(integer) is
-  'Forgets the ids of events that were applied long ago.';
+comment on function supasaasy.schedule_tick() is
+  'Makes the cron job of the heartbeat, or puts it right; returns its schedule.';
 
 -- Claims come last: their lock is the last in the order of locks, and held until the commit.
 create function supasaasy.tick()
@@ -140,6 +76,8 @@ volatile
 set search_path = ''
 as $$
 declare
+  v_beat supasaasy.heartbeat%rowtype;
+  v_now timestamptz := supasaasy.clock();
   v_expired integer;
   v_started integer := 0;
   v_swept integer := 0;
@@ -148,6 +86,7 @@ begin
   if not pg_try_advisory_xact_lock(7308) then
     return jsonb_build_object('skipped', 'another tick is running');
   end if;
+  v_beat := supasaasy.beat();
   v_expired := supasaasy.expire_leases(500);
   for v_run in
     select r.id, r.app_key
@@ -160,35 +99,32 @@ begin
     perform supasaasy.advance_run(v_run.id);
     v_swept := v_swept + 1;
   end loop;
-  perform supasaasy.purge_seen(20000);
-  perform supasaasy.purge_tombstones(1000);
-  perform supasaasy.purge_events(1000);
+  if v_beat.watched_at is null or v_beat.watched_at < v_now - interval '10 seconds' then
+    perform supasaasy.watch();
+    update supasaasy.heartbeat h
+    set watched_at = v_now
+    where h.singleton;
+  end if;
+  -- Soon again while there is much to forget.
+  if (v_beat.cleaned_at is null or v_beat.cleaned_at < v_now - interval '1 minute')
+    and not supasaasy.clean_up()
+  then
+    update supasaasy.heartbeat h
+    set cleaned_at = v_now
+    where h.singleton;
+  end if;
+  perform supasaasy.start_schedules(100);
   if exists (
     select from supasaasy.sync_tasks t where t.state in ('pending', 'waiting')
   ) then
     v_started := supasaasy.start_tasks(200);
   end if;
+  update supasaasy.heartbeat h
+  set ticked_at = v_now
+  where h.singleton;
   return jsonb_build_object('expired', v_expired, 'swept', v_swept, 'started', v_started);
 end;
 $$;
 
 comment on function supasaasy.tick() is
-  'The heartbeat: returns expired leases, moves sweeps on and starts what is due.';
-
--- Every two seconds where pg_cron knows seconds (1.5 on), else every minute.
-do $$
-begin
-  perform cron.schedule(
-    'supasaasy-tick',
-    case
-      when (
-        select regexp_match(e.extversion, '^(\d+)[.](\d+)')::integer[] >= array[1, 5]
-        from pg_catalog.pg_extension e
-        where e.extname = 'pg_cron'
-      ) then '2 seconds'
-      else '* * * * *'
-    end,
-    'select supasaasy.tick()'
-  );
-end;
-$$;
+  'The heartbeat: returns expired leases, moves sweeps on, starts what is due, forgets what is old.';

@@ -118,6 +118,7 @@ begin
   if p_secret is not null then
     perform supasaasy.set_secret(v_task.app_key, 'webhook_secret', p_secret);
   end if;
+  perform supasaasy.close_breaker(v_task.app_key);
   update supasaasy.webhook_endpoints w
   set endpoint_id = p_endpoint_id,
     did = left(p_did, 200),

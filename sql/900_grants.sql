@@ -6,7 +6,7 @@
 revoke all on schema supasaasy from public, anon, authenticated;
 revoke all on all tables in schema supasaasy from public, anon, authenticated, service_role;
 revoke all on all sequences in schema supasaasy from public, anon, authenticated, service_role;
-revoke all on all functions in schema supasaasy from public, anon, authenticated, service_role;
+revoke all on all routines in schema supasaasy from public, anon, authenticated, service_role;
 
 grant usage on schema supasaasy to service_role;
 
@@ -18,7 +18,9 @@ grant execute on function
   supasaasy.refetch(text, text, text),
   supasaasy.confirm_sweep(bigint),
   supasaasy.manage_webhook(text),
-  supasaasy.job_status(bigint)
+  supasaasy.job_status(bigint),
+  supasaasy.job_progress(bigint),
+  supasaasy.job_tasks(bigint, integer)
 to service_role;
 
 -- For the edge functions.
@@ -31,7 +33,11 @@ grant execute on function
   supasaasy.webhook_app(text),
   supasaasy.complete_webhook(bigint, uuid, text, text, text),
   supasaasy.receive_event(text, jsonb),
-  supasaasy.report_webhook_error(text, text)
+  supasaasy.report_webhook_error(text, text),
+  supasaasy.log_webhook(text, text, text, jsonb, text, integer, text, text, integer),
+  supasaasy.pong(uuid, text[], text[]),
+  supasaasy.start_work(bigint, integer),
+  supasaasy.admit_request()
 to service_role;
 
 -- The data. Views are security_invoker, so what they stand on is granted with them.

@@ -2,9 +2,9 @@
 
 import { z } from 'zod';
 
-/** A task that may be begun once, with this token. */
+/** A task that may be begun once, with this token. Task 0 is a ping. */
 export const startSchema = z.object({
-  task_id: z.int().positive(),
+  task_id: z.int().nonnegative(),
   token: z.uuid(),
 });
 export type Start = z.infer<typeof startSchema>;
@@ -16,7 +16,9 @@ const orderSchema = z.object({
   app_key: z.string(),
   connector: z.string(),
   api_version: z.string(),
-  api_key_env: z.string(),
+  /** The key, if it lies in Vault; otherwise the variable that holds it. */
+  api_key: z.string().nullable(),
+  api_key_env: z.string().nullable(),
   key_fingerprint: z.string().nullable(),
   resource: z.string(),
   operation: z.enum(['list', 'get', 'events', 'webhook']),
@@ -42,6 +44,7 @@ export const begunSchema = z.discriminatedUnion('status', [
   orderSchema,
   z.object({ status: z.literal('refused'), reason: z.string() }),
   z.object({ status: z.literal('later'), next: startSchema.nullable() }),
+  z.object({ status: z.literal('ping'), env: z.array(z.string()) }),
 ]);
 
 /** What `complete_page`, `fail_page` and `pin_account` answer. */

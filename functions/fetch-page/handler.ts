@@ -54,10 +54,36 @@ export async function runPage(start: Start, deps: Deps): Promise<void> {
     await deps.rpc('begin_page', { p_task_id: start.task_id, p_start_token: start.token }),
   );
   if (begun.status === 'refused') return;
+  if (begun.status === 'ping') return await pong(start.token, begun.env, deps);
   const next = begun.status === 'later' ? begun.next : await work(start.task_id, begun, deps);
   if (next && !(await deps.relay(next))) {
     await deps.rpc('release_task', { p_task_id: next.task_id, p_start_token: next.token });
   }
+}
+
+/** Answers doctor(): which variables are missing, and which connectors are deployed. */
+async function pong(token: string, names: string[], deps: Deps): Promise<void> {
+  await deps.rpc('pong', {
+    p_token: token,
+    p_missing_env: names.filter((name) => !deps.env(name)),
+    p_connectors: Object.keys(deps.connectors),
+  });
+}
+
+/** The app's key, out of Vault or of the environment. Throws ProviderError. */
+function apiKeyOf(order: Order, deps: Deps): string {
+  if (order.api_key !== null) return order.api_key;
+  const name = order.api_key_env;
+  const apiKey = name === null ? undefined : deps.env(name);
+  if (apiKey) return apiKey;
+  const secret = `select supasaasy.set_secret('${order.app_key}', 'api_key', '...')`;
+  throw new ProviderError(
+    'auth',
+    name === null
+      ? `missing API key: ${secret}`
+      : `missing API key: the environment variable ${name} of the edge functions is not set ` +
+        `(supabase secrets set ${name}=..., or ${secret})`,
+  );
 }
 
 async function work(taskId: number, order: Order, deps: Deps): Promise<Start | null> {
@@ -70,14 +96,7 @@ async function work(taskId: number, order: Order, deps: Deps): Promise<Start | n
         `the functions know no connector "${order.connector}": deploy them again`,
       );
     }
-    const apiKey = deps.env(order.api_key_env);
-    if (!apiKey) {
-      throw new ProviderError(
-        'auth',
-        `missing API key: the environment variable ${order.api_key_env} of the edge functions is ` +
-          `not set (supabase secrets set ${order.api_key_env}=...)`,
-      );
-    }
+    const apiKey = apiKeyOf(order, deps);
     const access = { apiKey, apiVersion: order.api_version, env: deps.env };
     await deps.sleep(order.wait_ms);
 

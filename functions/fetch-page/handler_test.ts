@@ -15,6 +15,7 @@ const order = {
   app_key: 'stripe_main',
   connector: 'stripe',
   api_version: '2026-10-28.endive',
+  api_key: null as string | null,
   api_key_env: 'STRIPE_API_KEY',
   key_fingerprint: null as string | null,
   resource: 'customer',

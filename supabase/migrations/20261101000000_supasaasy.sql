@@ -108,6 +108,14 @@ values
     'The share of a provider''s rate limit that syncs may use'),
   ('clock_skew', 'interval', '2 seconds',
     'How far a provider''s clock is taken to be from ours at least'),
+  ('breaker_threshold', 'integer', '5',
+    'How many failures of a provider in a row open an app''s circuit breaker'),
+  ('breaker_wait', 'interval', '30 seconds',
+    'How long an open circuit breaker waits before one task probes; doubles with each failure'),
+  ('breaker_cap', 'interval', '15 minutes',
+    'The longest wait between two probes'),
+  ('api_rate', 'number', '10',
+    'How many requests a second the HTTP API admits, with bursts of ten seconds'' worth'),
   ('sweep_batch', 'integer', '10000',
     'How many rows one step of a sweep compares'),
   ('sweep_hold_share', 'number', '0.2',
@@ -117,7 +125,25 @@ values
   ('tombstone_retention', 'interval', '30 days',
     'How long a tombstone is kept at least'),
   ('event_id_retention', 'interval', '7 days',
-    'How long the id of an applied event is kept');
+    'How long the id of an applied event is kept'),
+  ('job_retention', 'interval', '30 days',
+    'How long an ended job is kept, with its runs, tasks and findings'),
+  ('task_retention', 'interval', '1 day',
+    'How long an ended task is kept that belongs to no job'),
+  ('webhook_log_retention', 'interval', '7 days',
+    'How long a row of webhook_logs is kept'),
+  ('webhook_log_rows', 'integer', '100000',
+    'How many rows webhook_logs keeps at most'),
+  ('webhook_log_body', 'integer', '16384',
+    'How many characters of a body webhook_logs keeps'),
+  ('cron_log_retention', 'interval', '1 day',
+    'How long cron.job_run_details keeps the runs of our jobs'),
+  ('alert_retention', 'interval', '30 days',
+    'How long an alert is kept after its cause has gone'),
+  ('alert_url', 'url', null,
+    'Where alerts are posted as JSON, beside pg_notify on the channel supasaasy_alerts'),
+  ('stale_after', 'interval', '2 days',
+    'An app with a schedule that is not complete for longer raises an alert');
 
 create function supasaasy.setting(p_name text)
 returns text
@@ -146,12 +172,11 @@ $$;
 comment on function supasaasy.setting(text) is
   'The value of a setting, or its default.';
 
-create function supasaasy.check_setting_value(
-  p_name text,
+create function supasaasy.kind_hint(
   p_kind text,
   p_value text
 )
-returns void
+returns text
 language plpgsql
 immutable
 set search_path = ''
@@ -159,11 +184,8 @@ as $$
 declare
   v_ok boolean;
 begin
-  if p_value is null then
-    return;
-  end if;
   begin
-    v_ok := case p_kind
+    v_ok := p_value is null or case p_kind
       when 'integer' then p_value ~ '^[0-9]{1,9}$' and p_value::integer > 0
       when 'number' then p_value ~ '^[0-9]{1,9}([.][0-9]{1,9})?$' and p_value::numeric > 0
       when 'interval' then p_value::interval > interval '0'
@@ -174,31 +196,59 @@ begin
     when invalid_datetime_format or datetime_field_overflow or interval_field_overflow then
       v_ok := false;
   end;
-  if not v_ok then
-    raise exception using
-      errcode = '22023',
-      message = format('cannot set "%s" to "%s": it is not a valid %s', p_name, p_value, p_kind),
-      hint = case p_kind
-        when 'integer' then 'Give a whole number above 0.'
-        when 'number' then 'Give a number above 0, such as 0.8.'
-        when 'interval' then 'Give a time span above 0, such as ''90 seconds''.'
-        when 'url' then 'Give an http or https URL without a slash at its end.'
-        else 'Give a text that is not empty, or null for the default.'
-      end;
-  end if;
+  return case
+    when v_ok then null
+    when p_kind = 'integer' then 'Give a whole number above 0.'
+    when p_kind = 'number' then 'Give a number above 0, such as 0.8.'
+    when p_kind = 'interval' then 'Give a time span above 0, such as ''90 seconds''.'
+    when p_kind = 'url' then 'Give an http or https URL without a slash at its end.'
+    else 'Give a text that is not empty, or null for the default.'
+  end;
 end;
 $$;
 
-comment on function supasaasy.check_setting_value(text, text, text) is
-  'Raises 22023 when a value is not of its setting''s kind.';
+comment on function supasaasy.kind_hint(text, text) is
+  'What to give instead of a value that is not of its setting''s kind; null for one that is.';
+
+create function supasaasy.setting_problem(
+  p_name text,
+  p_value text
+)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select case
+    when not exists (select from supasaasy.settings s where s.name = p_name)
+      then format('is no setting (valid: %s)',
+        (select string_agg(s.name, ', ' order by s.name) from supasaasy.settings s))
+    else (
+      select format('"%s" is not a valid %s (%s)', p_value, s.kind,
+        rtrim(supasaasy.kind_hint(s.kind, p_value), '.'))
+      from supasaasy.settings s
+      where s.name = p_name and supasaasy.kind_hint(s.kind, p_value) is not null
+    )
+  end;
+$$;
+
+comment on function supasaasy.setting_problem(text, text) is
+  'What is wrong with a setting''s name or value; null if nothing is.';
 
 create function supasaasy.check_setting()
 returns trigger
 language plpgsql
 set search_path = ''
 as $$
+declare
+  v_hint text := supasaasy.kind_hint(new.kind, new.value);
 begin
-  perform supasaasy.check_setting_value(new.name, new.kind, new.value);
+  if v_hint is not null then
+    raise exception using
+      errcode = '22023',
+      message = format('cannot set "%s" to "%s": it is not a valid %s', new.name, new.value, new.kind),
+      hint = v_hint;
+  end if;
   return new;
 end;
 $$;
@@ -425,6 +475,56 @@ comment on column supasaasy.resources.is_feed is
 create unique index resources_feed_idx on supasaasy.resources (connector) where is_feed;
 create index resources_parent_idx on supasaasy.resources (parent_collection_key);
 
+-- What is wrong with a list of resource names: an unknown one, or a child without its parent.
+create function supasaasy.resource_problems(
+  p_connector text,
+  p_names text[],
+  p_with_parents boolean default true
+)
+returns table (
+  message text,
+  hint text
+)
+language sql
+stable
+set search_path = ''
+as $$
+  (
+    select
+      format('connector "%s" has no resource "%s"', p_connector, coalesce(n.name, 'null')),
+      format('Resources: %s.', (
+        select string_agg(r.resource, ', ' order by r.position)
+        from supasaasy.resources r
+        where r.connector = p_connector and not r.is_feed
+      ))
+    from unnest(p_names) with ordinality as n (name, position)
+    where not exists (
+      select from supasaasy.resources r
+      where r.connector = p_connector
+        and not r.is_feed
+        and n.name in (r.resource, r.collection_key)
+    )
+    order by n.position
+  )
+  union all
+  (
+    select
+      format('resource "%s" is synced as a part of "%s", which is not named',
+        r.resource, p.resource),
+      format('Name "%s" as well.', p.resource)
+    from supasaasy.resources r
+    join supasaasy.resources p on p.collection_key = r.parent_collection_key
+    where p_with_parents
+      and r.connector = p_connector
+      and p_names && array[r.resource, r.collection_key]
+      and not (p_names && array[p.resource, p.collection_key])
+    order by r.position
+  );
+$$;
+
+comment on function supasaasy.resource_problems(text, text[], boolean) is
+  'What is wrong with a list of a connector''s resources: a row a problem, none if all is well.';
+
 create function supasaasy.resolve_resources(
   p_connector text,
   p_names text[],
@@ -436,56 +536,23 @@ stable
 set search_path = ''
 as $$
 declare
-  v_unknown text;
-  v_orphan record;
-  v_keys text[];
+  v_problem record;
 begin
-  select n.name
-  into v_unknown
-  from unnest(p_names) with ordinality as n (name, position)
-  where not exists (
-    select from supasaasy.resources r
+  select p.* into v_problem
+  from supasaasy.resource_problems(p_connector, p_names, p_with_parents) p
+  limit 1;
+  if found then
+    raise exception using
+      errcode = '22023', message = v_problem.message, hint = v_problem.hint;
+  end if;
+  return array(
+    select r.collection_key
+    from supasaasy.resources r
     where r.connector = p_connector
       and not r.is_feed
-      and n.name in (r.resource, r.collection_key)
-  )
-  order by n.position
-  limit 1;
-  if found then
-    raise exception using
-      errcode = '22023',
-      message = format('connector "%s" has no resource "%s"',
-        p_connector, coalesce(v_unknown, 'null')),
-      hint = format('Resources: %s.', (
-        select string_agg(r.resource, ', ' order by r.position)
-        from supasaasy.resources r
-        where r.connector = p_connector and not r.is_feed
-      ));
-  end if;
-
-  select array_agg(r.collection_key order by r.position)
-  into v_keys
-  from supasaasy.resources r
-  where r.connector = p_connector
-    and not r.is_feed
-    and (p_names is null or p_names && array[r.resource, r.collection_key]);
-
-  select r.resource, p.resource as parent
-  into v_orphan
-  from supasaasy.resources r
-  join supasaasy.resources p on p.collection_key = r.parent_collection_key
-  where p_with_parents
-    and r.collection_key = any (v_keys)
-    and not (p.collection_key = any (v_keys))
-  limit 1;
-  if found then
-    raise exception using
-      errcode = '22023',
-      message = format('resource "%s" is synced as a part of "%s", which is not named',
-        v_orphan.resource, v_orphan.parent),
-      hint = format('Name "%s" as well.', v_orphan.parent);
-  end if;
-  return v_keys;
+      and (p_names is null or p_names && array[r.resource, r.collection_key])
+    order by r.position
+  );
 end;
 $$;
 
@@ -498,6 +565,7 @@ comment on function supasaasy.resolve_resources(text, text[], boolean) is
 --
 -- An app is pinned to the provider's account at its first success (account_id, livemode): a key of
 -- another account is then an auth error and changes nothing. Setting account_id to null unpins it.
+-- The columns after it are the engine's: how the app does, as supasaasy.status shows it.
 
 create table supasaasy.apps (
   app_key text primary key,
@@ -511,10 +579,17 @@ create table supasaasy.apps (
   key_fingerprint text,
   clock_skew interval,
   webhook_error text,
+  failures integer not null default 0,
+  breaker_opened_at timestamptz,
+  breaker_retry_at timestamptz,
+  breaker_message text,
+  deleting_since timestamptz,
   created_at timestamptz not null default supasaasy.clock(),
   updated_at timestamptz not null default supasaasy.clock(),
   constraint connector_is_registered foreign key (connector) references supasaasy.connectors,
-  constraint pinned_account_has_a_mode check ((account_id is null) = (livemode is null))
+  constraint pinned_account_has_a_mode check ((account_id is null) = (livemode is null)),
+  constraint open_breaker_is_tried_again
+    check (num_nulls(breaker_opened_at, breaker_retry_at, breaker_message) in (0, 3))
 );
 
 comment on table supasaasy.apps is
@@ -529,42 +604,155 @@ comment on column supasaasy.apps.clock_skew is
 comment on column supasaasy.apps.webhook_error is
   'Why webhooks could not be received lately; null once one was.';
 
-create index apps_connector_idx on supasaasy.apps (connector);
+comment on column supasaasy.apps.failures is
+  'Consecutive failures of the provider or the key; a success resets them.';
+comment on column supasaasy.apps.breaker_opened_at is
+  'Since when nothing but a probe is started; null while the circuit breaker is closed.';
+comment on column supasaasy.apps.breaker_retry_at is
+  'From when on one task may probe whether it works again.';
+comment on column supasaasy.apps.deleting_since is
+  'When delete_app was called, while its rows are being removed.';
 
-create function supasaasy.check_env_name(
-  p_key text,
-  p_value jsonb
+create index apps_connector_idx on supasaasy.apps (connector);
+create index apps_breaker_idx on supasaasy.apps (app_key) where breaker_opened_at is not null;
+create index apps_deleting_idx on supasaasy.apps (app_key) where deleting_since is not null;
+
+-- What is wrong with an app's row, every problem of it: the trigger raises the first, configure
+-- lists them all. A path names the key, as in config.sync_resources.
+create function supasaasy.app_problems(
+  p_app_key text,
+  p_connector text,
+  p_config jsonb
 )
-returns void
+returns table (
+  path text,
+  message text,
+  detail text,
+  hint text
+)
 language plpgsql
-immutable
+stable
 set search_path = ''
 as $$
+declare
+  v_connector supasaasy.connectors%rowtype;
+  v_known text[];
+  v_key text;
+  v_value jsonb;
 begin
-  if p_value is null then
+  if p_app_key is null or p_app_key !~ '^[a-z][a-z0-9_]{0,62}$' then
+    return query select
+      'app_key', format('app_key "%s" is malformed', coalesce(p_app_key, 'null')), null::text,
+      'Use 1 to 63 lower-case letters, digits and underscores, a letter first: stripe_main.';
+  end if;
+  select c.* into v_connector from supasaasy.connectors c where c.connector = p_connector;
+  if not found then
+    return query select
+      'connector',
+      format('app "%s" names the unknown connector "%s"', p_app_key, coalesce(p_connector, 'null')),
+      null::text,
+      format('Connectors: %s.',
+        (select string_agg(c.connector, ', ' order by c.connector) from supasaasy.connectors c));
     return;
   end if;
-  if jsonb_typeof(p_value) <> 'string' or p_value #>> '{}' !~ '^[A-Z][A-Z0-9_]{0,126}$' then
-    raise exception using
-      errcode = '22023',
-      message = format('config key "%s" must name an environment variable', p_key),
-      detail = case
-        when p_value #>> '{}' ~ '^[a-z]{2,}_' then 'The value looks like a secret, and is not shown.'
-        else format('The value is %s.', left(p_value::text, 40))
-      end,
-      hint = 'Use capitals, digits and underscores, such as STRIPE_API_KEY: the name, not the key.';
+  if p_config is null or jsonb_typeof(p_config) <> 'object' then
+    return query select
+      'config', format('config of app "%s" is not a JSON object', p_app_key), null::text,
+      'For example {"api_key_env": "STRIPE_API_KEY"}.';
+    return;
   end if;
-  if p_value #>> '{}' like 'SUPABASE\_%' or p_value #>> '{}' = 'ADMIN_API_KEY' then
-    raise exception using
-      errcode = '22023',
-      message = format('config key "%s" may not name %s', p_key, p_value #>> '{}'),
-      hint = 'Variables of the platform itself are never sent to a provider; use another name.';
-  end if;
+
+  v_known := array[
+    'api_key_env', 'webhook_secret_env', 'sync_resources', 'max_concurrency', 'history',
+    'webhook_logging'
+  ] || v_connector.config_keys;
+  for v_key, v_value in
+    select k.key, k.value from jsonb_each(p_config) as k (key, value) order by k.key
+  loop
+    if not (v_key = any (v_known)) then
+      return query select
+        'config.' || v_key, format('config of app "%s" has the unknown key "%s"', p_app_key, v_key),
+        null::text, format('Known keys: %s.', array_to_string(v_known, ', '));
+    elsif v_key in ('api_key_env', 'webhook_secret_env') then
+      return query select
+        'config.' || v_key, e.message, e.detail, e.hint
+      from supasaasy.env_name_problems(v_key, v_value) e;
+    elsif v_key = 'max_concurrency'
+      and coalesce(supasaasy.whole_number(v_value), 0) not between 1 and 100
+    then
+      return query select
+        'config.' || v_key,
+        format('config key "%s" of app "%s" is %s', v_key, p_app_key, left(v_value::text, 40)),
+        null::text, 'Give a whole number from 1 to 100.';
+    elsif v_key = 'webhook_logging'
+      and v_value not in ('true', 'false', '"with_body"')
+    then
+      return query select
+        'config.' || v_key,
+        format('config key "%s" of app "%s" is %s', v_key, p_app_key, left(v_value::text, 40)),
+        null::text, 'Give true, false or "with_body".';
+    elsif v_key = 'sync_resources' or (v_key = 'history' and jsonb_typeof(v_value) <> 'boolean') then
+      if jsonb_typeof(v_value) <> 'array'
+        or v_value = '[]'
+        or jsonb_path_exists(v_value, 'strict $[*] ? (@.type() != "string")')
+      then
+        return query select
+          'config.' || v_key,
+          format('config key "%s" of app "%s" is %s', v_key, p_app_key, left(v_value::text, 40)),
+          null::text,
+          case v_key
+            when 'history' then 'Give true, false, or an array of resource names.'
+            else 'Give an array of resource names, or leave the key out to sync them all.'
+          end;
+      else
+        return query select
+          'config.' || v_key, r.message, null::text, r.hint
+        from supasaasy.resource_problems(
+          p_connector,
+          array(select jsonb_array_elements_text(v_value)),
+          v_key = 'sync_resources'
+        ) r;
+      end if;
+    end if;
+  end loop;
 end;
 $$;
 
-comment on function supasaasy.check_env_name(text, jsonb) is
-  'Raises 22023 unless a config value names an environment variable that may hold a secret.';
+comment on function supasaasy.app_problems(text, text, jsonb) is
+  'What is wrong with an app''s key, connector or config: a row a problem, none if all is well.';
+
+-- A value that looks like a secret is not repeated.
+create function supasaasy.env_name_problems(
+  p_key text,
+  p_value jsonb
+)
+returns table (
+  message text,
+  detail text,
+  hint text
+)
+language sql
+immutable
+set search_path = ''
+as $$
+  select
+    format('config key "%s" must name an environment variable', p_key),
+    case
+      when p_value #>> '{}' ~ '^[a-z]{2,}_' then 'The value looks like a secret, and is not shown.'
+      else format('The value is %s.', left(p_value::text, 40))
+    end,
+    'Use capitals, digits and underscores, such as STRIPE_API_KEY: the name, not the key.'
+  where jsonb_typeof(p_value) <> 'string' or p_value #>> '{}' !~ '^[A-Z][A-Z0-9_]{0,126}$'
+  union all
+  select
+    format('config key "%s" may not name %s', p_key, p_value #>> '{}'),
+    null,
+    'Variables of the platform itself are never sent to a provider; use another name.'
+  where p_value #>> '{}' like 'SUPABASE\_%' or p_value #>> '{}' = 'ADMIN_API_KEY';
+$$;
+
+comment on function supasaasy.env_name_problems(text, jsonb) is
+  'Why a config value does not name an environment variable that may hold a secret.';
 
 create function supasaasy.check_app()
 returns trigger
@@ -572,98 +760,18 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_connector supasaasy.connectors%rowtype;
-  v_known text[];
-  v_bad text;
+  v_problem record;
 begin
-  if new.app_key is null or new.app_key !~ '^[a-z][a-z0-9_]{0,62}$' then
-    raise exception using
-      errcode = '22023',
-      message = format('app_key "%s" is malformed', coalesce(new.app_key, 'null')),
-      hint = 'Use 1 to 63 lower-case letters, digits and underscores, a letter first: stripe_main.';
-  end if;
-
-  select c.* into v_connector from supasaasy.connectors c where c.connector = new.connector;
-  if not found then
-    raise exception using
-      errcode = '22023',
-      message = format('app "%s" names the unknown connector "%s"',
-        new.app_key, coalesce(new.connector, 'null')),
-      hint = format('Connectors: %s.',
-        (select string_agg(c.connector, ', ' order by c.connector) from supasaasy.connectors c));
-  end if;
-
-  if new.config is null or jsonb_typeof(new.config) <> 'object' then
-    raise exception using
-      errcode = '22023',
-      message = format('config of app "%s" is not a JSON object', new.app_key),
-      hint = 'For example {"api_key_env": "STRIPE_API_KEY"}.';
-  end if;
-  v_known := array[
-    'api_key_env', 'webhook_secret_env', 'sync_resources', 'max_concurrency', 'history'
-  ] || v_connector.config_keys;
-  select k.key into v_bad
-  from jsonb_object_keys(new.config) as k (key)
-  where not (k.key = any (v_known))
-  order by k.key
+  select p.* into v_problem
+  from supasaasy.app_problems(new.app_key, new.connector, new.config) p
   limit 1;
   if found then
     raise exception using
       errcode = '22023',
-      message = format('config of app "%s" has the unknown key "%s"', new.app_key, v_bad),
-      hint = format('Known keys: %s.', array_to_string(v_known, ', '));
+      message = v_problem.message,
+      detail = coalesce(v_problem.detail, ''),
+      hint = v_problem.hint;
   end if;
-
-  if new.config -> 'api_key_env' is null then
-    raise exception using
-      errcode = '22023',
-      message = format('config of app "%s" has no "api_key_env"', new.app_key),
-      hint = 'Name the environment variable of the edge functions that holds the API key.';
-  end if;
-  perform supasaasy.check_env_name('api_key_env', new.config -> 'api_key_env');
-  perform supasaasy.check_env_name('webhook_secret_env', new.config -> 'webhook_secret_env');
-
-  if new.config ? 'max_concurrency'
-    and coalesce(supasaasy.whole_number(new.config -> 'max_concurrency'), 0) not between 1 and 100
-  then
-    raise exception using
-      errcode = '22023',
-      message = format('config key "max_concurrency" of app "%s" is %s',
-        new.app_key, left((new.config -> 'max_concurrency')::text, 40)),
-      hint = 'Give a whole number from 1 to 100.';
-  end if;
-
-  if new.config ? 'sync_resources' then
-    if jsonb_typeof(new.config -> 'sync_resources') <> 'array'
-      or new.config -> 'sync_resources' = '[]'
-      or jsonb_path_exists(new.config, 'strict $.sync_resources[*] ? (@.type() != "string")')
-    then
-      raise exception using
-        errcode = '22023',
-        message = format('config key "sync_resources" of app "%s" is %s',
-          new.app_key, left((new.config -> 'sync_resources')::text, 40)),
-        hint = 'Give an array of resource names, or leave the key out to sync them all.';
-    end if;
-    perform supasaasy.resolve_resources(
-      new.connector,
-      array(select jsonb_array_elements_text(new.config -> 'sync_resources'))
-    );
-  end if;
-
-  if new.config ? 'history' and jsonb_typeof(new.config -> 'history') = 'array' then
-    perform supasaasy.resolve_resources(
-      new.connector,
-      array(select jsonb_array_elements_text(new.config -> 'history')),
-      p_with_parents := false
-    );
-  elsif new.config ? 'history' and jsonb_typeof(new.config -> 'history') <> 'boolean' then
-    raise exception using
-      errcode = '22023',
-      message = format('config key "history" of app "%s" is %s',
-        new.app_key, left((new.config -> 'history')::text, 40)),
-      hint = 'Give true, false, or an array of resource names.';
-  end if;
-
   if new.account_id is null then
     new.livemode := null;
     new.key_fingerprint := null;
@@ -676,6 +784,15 @@ begin
           new.app_key, old.connector, new.connector),
         hint = 'Insert another app for the other provider.';
     end if;
+    if (new.config, new.enabled, new.account_id is null)
+      is distinct from (old.config, old.enabled, old.account_id is null)
+    then
+      -- Whatever was wrong may have been put right: try again.
+      new.failures := 0;
+      new.breaker_opened_at := null;
+      new.breaker_retry_at := null;
+      new.breaker_message := null;
+    end if;
     new.updated_at := supasaasy.clock();
   end if;
   return new;
@@ -686,7 +803,8 @@ comment on function supasaasy.check_app() is
   'Trigger: an app''s key, connector and config are valid; unpinning clears what belongs to the pin.';
 
 create trigger check_app
-before insert or update on supasaasy.apps
+before insert or update of app_key, name, connector, config, sync_from, enabled, account_id
+on supasaasy.apps
 for each row execute function supasaasy.check_app();
 
 create function supasaasy.app_resources(p_app_key text)
@@ -710,8 +828,9 @@ comment on function supasaasy.app_resources(text) is
 
 -- sql/060_secrets.sql
 
--- Owns the secrets that lie in Vault. A kind may have several valid at once, the newest first: a
--- provider signs with the old one for a while after a rotation.
+-- Owns the secrets that lie in Vault. Several webhook secrets may be valid at once, the newest
+-- first, since a provider signs with the old one for a while after a rotation; of an API key there
+-- is one. A key in Vault goes before the variable that config.api_key_env names.
 
 create function supasaasy.secret_name(
   p_app_key text,
@@ -745,6 +864,24 @@ $$;
 comment on function supasaasy.vault_secrets(text, text) is
   'The secrets of an app of a kind that lie in Vault, newest first.';
 
+create function supasaasy.has_secret(
+  p_app_key text,
+  p_kind text
+)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select exists (
+    select from vault.secrets s
+    where starts_with(s.name, supasaasy.secret_name(p_app_key, p_kind))
+  );
+$$;
+
+comment on function supasaasy.has_secret(text, text) is
+  'Whether a secret of an app of a kind lies in Vault.';
+
 create function supasaasy.set_secret(
   p_app_key text,
   p_kind text,
@@ -757,40 +894,43 @@ set search_path = ''
 as $$
 begin
   perform supasaasy.find_app(p_app_key);
-  if p_kind is null or p_kind <> 'webhook_secret' then
+  if p_kind is null or p_kind not in ('api_key', 'webhook_secret') then
     raise exception using
       errcode = '22023',
       message = format('cannot keep a secret of kind "%s"', coalesce(p_kind, 'null')),
-      hint = 'Kinds: webhook_secret. An API key lies in the environment of the functions.';
+      hint = 'Kinds: api_key, webhook_secret.';
   end if;
-  if p_secret is null or p_secret ~ '[[:space:]]' or length(p_secret) not between 8 and 512 then
+  if p_secret is null or p_secret ~ '[[:space:]]' or length(p_secret) not between 8 and 2048 then
     raise exception using
       errcode = '22023',
       message = format('cannot keep a %s of "%s": it is empty, too short, or has spaces',
         p_kind, p_app_key),
       hint = 'Give the secret as the provider shows it; it is not repeated here.';
   end if;
-  if p_secret = any (supasaasy.vault_secrets(p_app_key, p_kind)) then
-    return;
+  if not p_secret = any (supasaasy.vault_secrets(p_app_key, p_kind)) then
+    perform vault.create_secret(
+      p_secret,
+      supasaasy.secret_name(p_app_key, p_kind)
+        || to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'),
+      format('SupaSaaSy: %s of %s', p_kind, p_app_key)
+    );
+    delete from vault.secrets s
+    where s.id in (
+      select o.id
+      from vault.secrets o
+      where starts_with(o.name, supasaasy.secret_name(p_app_key, p_kind))
+      order by o.name desc
+      offset case p_kind when 'api_key' then 1 else 2 end
+    );
   end if;
-  perform vault.create_secret(
-    p_secret,
-    supasaasy.secret_name(p_app_key, p_kind) || supasaasy.uuid_v7(),
-    format('SupaSaaSy: %s of %s', p_kind, p_app_key)
-  );
-  delete from vault.secrets s
-  where s.id in (
-    select o.id
-    from vault.secrets o
-    where starts_with(o.name, supasaasy.secret_name(p_app_key, p_kind))
-    order by o.name desc
-    offset 2
-  );
+  if p_kind = 'api_key' then
+    perform supasaasy.close_breaker(p_app_key);
+  end if;
 end;
 $$;
 
 comment on function supasaasy.set_secret(text, text, text) is
-  'Keeps a secret of an app in Vault; the one before it stays valid until the next.';
+  'Keeps an api_key or a webhook_secret of an app in Vault; of webhook secrets the last two are valid.';
 
 -- sql/100_entities.sql
 
@@ -1900,11 +2040,12 @@ as $$
   select jsonb_build_object(
     'connector', a.connector,
     'enabled', a.enabled,
+    'logging', coalesce(a.config -> 'webhook_logging', 'false') <> 'false',
     'secret_env', a.config ->> 'webhook_secret_env',
     'secrets', supasaasy.vault_secrets(a.app_key, 'webhook_secret')
   )
   from supasaasy.apps a
-  where a.app_key = p_app_key;
+  where a.app_key = p_app_key and a.deleting_since is null;
 $$;
 
 -- Definer: functions hold no grant on apps.
@@ -2170,6 +2311,9 @@ comment on table supasaasy.sync_jobs is
   'One row per call of sync(): what was asked for, and how it ended.';
 
 create index sync_jobs_app_idx on supasaasy.sync_jobs (app_key, id);
+create index sync_jobs_ended_idx on supasaasy.sync_jobs (completed_at)
+where completed_at is not null;
+create index sync_jobs_failed_idx on supasaasy.sync_jobs (id) where status = 'failed';
 create index sync_jobs_open_idx on supasaasy.sync_jobs (app_key, id)
 where status in ('pending', 'running');
 
@@ -2223,6 +2367,8 @@ comment on column supasaasy.sync_runs.note is
 
 create index sync_runs_open_idx on supasaasy.sync_runs (app_key, collection_key, id)
 where status in ('pending', 'running', 'sweeping', 'held');
+create index sync_runs_app_idx on supasaasy.sync_runs (app_key, collection_key, id);
+create index sync_runs_held_idx on supasaasy.sync_runs (id) where status = 'held';
 create index sync_runs_sweeping_idx on supasaasy.sync_runs (id) where status = 'sweeping';
 create index sync_runs_collection_idx on supasaasy.sync_runs (collection_key);
 
@@ -2309,6 +2455,8 @@ where state = 'leased';
 create index sync_tasks_leased_idx on supasaasy.sync_tasks (app_key)
 where state = 'leased';
 create index sync_tasks_run_idx on supasaasy.sync_tasks (run_id, collection_key, state);
+create index sync_tasks_alone_idx on supasaasy.sync_tasks (finished_at)
+where run_id is null and finished_at is not null;
 create index sync_tasks_collection_idx on supasaasy.sync_tasks (collection_key);
 -- One open revalidation an object, one open children listing a parent: further wishes coalesce.
 create unique index sync_tasks_coalesce_idx
@@ -2385,6 +2533,237 @@ where r.status = 'completed' and r.covers is null and not r.is_first;
 
 comment on view supasaasy.drift is
   'What each full sync had to repair: rows that were missing, stale, or gone at the provider.';
+
+-- sql/205_heartbeat.sql
+
+-- Owns what the engine remembers of itself: one row, unlogged, since a crash may forget all of it.
+
+create unlogged table supasaasy.heartbeat (
+  singleton boolean primary key default true,
+  ticked_at timestamptz,
+  claimed_app text not null default '',
+  cleaned_at timestamptz,
+  watched_at timestamptz,
+  ping_token uuid,
+  ping_request bigint,
+  ping_at timestamptz,
+  pong_at timestamptz,
+  missing_env text[] not null default '{}',
+  connectors text[] not null default '{}',
+  constraint there_is_one_row check (singleton)
+)
+with (fillfactor = 30);
+
+comment on table supasaasy.heartbeat is
+  'When the engine last ticked, cleaned up and heard from its functions; whose turn was last.';
+comment on column supasaasy.heartbeat.claimed_app is
+  'The app that was last given a turn: the next claim begins after it.';
+comment on column supasaasy.heartbeat.cleaned_at is
+  'When what is past its retention was last deleted.';
+comment on column supasaasy.heartbeat.watched_at is
+  'When alerts were last looked for.';
+comment on column supasaasy.heartbeat.ping_token is
+  'What doctor() last sent to the functions, and they must send back.';
+comment on column supasaasy.heartbeat.missing_env is
+  'Environment variables that apps name and the functions did not have when they answered.';
+comment on column supasaasy.heartbeat.connectors is
+  'The connectors that the functions had when they answered.';
+
+-- The row, made anew after a crash.
+create function supasaasy.beat()
+returns supasaasy.heartbeat
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_heartbeat supasaasy.heartbeat%rowtype;
+begin
+  select h.* into v_heartbeat from supasaasy.heartbeat h;
+  if not found then
+    insert into supasaasy.heartbeat (singleton)
+    values (true)
+    on conflict (singleton) do nothing;
+    select h.* into v_heartbeat from supasaasy.heartbeat h;
+  end if;
+  return v_heartbeat;
+end;
+$$;
+
+comment on function supasaasy.beat() is
+  'The engine''s memory of itself.';
+
+-- Asks the functions to answer: pg_net sends it once this transaction has committed.
+create function supasaasy.ping()
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_token uuid := gen_random_uuid();
+  v_request bigint;
+begin
+  perform supasaasy.beat();
+  v_request := net.http_post(
+    url := supasaasy.functions_url() || '/fetch-page',
+    body := jsonb_build_object('task_id', 0, 'token', v_token)
+  );
+  update supasaasy.heartbeat h
+  set ping_token = v_token,
+    ping_request = v_request,
+    ping_at = supasaasy.clock()
+  where h.singleton;
+end;
+$$;
+
+comment on function supasaasy.ping() is
+  'Sends the functions a one-time token that they must bring back.';
+
+create function supasaasy.answer_ping(p_token uuid)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select case
+    when not exists (select from supasaasy.heartbeat h where h.ping_token = p_token)
+      then jsonb_build_object('status', 'refused', 'reason', 'the start token is not valid')
+    else jsonb_build_object('status', 'ping', 'env', coalesce((
+      select jsonb_agg(distinct n.name)
+      from supasaasy.apps a
+      cross join lateral (values
+        (a.config ->> 'api_key_env'), (a.config ->> 'webhook_secret_env')
+      ) as n (name)
+      where a.enabled and n.name is not null
+    ), '[]'))
+  end;
+$$;
+
+comment on function supasaasy.answer_ping(uuid) is
+  'What the functions are to look up before they answer a ping.';
+
+create function supasaasy.pong(
+  p_token uuid,
+  p_missing_env text[],
+  p_connectors text[]
+)
+returns void
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+  update supasaasy.heartbeat h
+  set ping_token = null,
+    pong_at = supasaasy.clock(),
+    missing_env = coalesce(p_missing_env, '{}'),
+    connectors = coalesce(p_connectors, '{}')
+  where h.ping_token = p_token;
+$$;
+
+-- Definer: functions hold no grant on the heartbeat.
+comment on function supasaasy.pong(uuid, text[], text[]) is
+  'The answer of the functions to a ping: which variables they miss, which connectors they have.';
+
+-- sql/207_breaker.sql
+
+-- Owns the circuit breaker of each app. A refused key opens it at once, failures of the provider
+-- open it after breaker_threshold of them in a row. While it is open nothing is started; from
+-- breaker_retry_at on one task probes (half-open): its success closes the breaker, its failure
+-- opens it again for twice as long.
+
+create function supasaasy.breaker_state(p_app supasaasy.apps)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select case
+    when p_app.breaker_opened_at is null then 'closed'
+    when p_app.breaker_retry_at > supasaasy.clock() then 'open'
+    else 'half_open'
+  end;
+$$;
+
+comment on function supasaasy.breaker_state(supasaasy.apps) is
+  'closed: all goes on; open: nothing is started; half_open: one task may probe.';
+
+-- What was under way when the breaker opened fails too, and must not open it for longer.
+create function supasaasy.note_failure(
+  p_app_key text,
+  p_class text,
+  p_message text
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_threshold integer := supasaasy.setting('breaker_threshold')::integer;
+  v_app supasaasy.apps%rowtype;
+  v_failures integer;
+begin
+  select a.* into strict v_app
+  from supasaasy.apps a
+  where a.app_key = p_app_key
+  for no key update;
+  if supasaasy.breaker_state(v_app) = 'open' then
+    return;
+  end if;
+  v_failures := greatest(v_app.failures + 1, case p_class when 'auth' then v_threshold end);
+  if v_failures < v_threshold then
+    update supasaasy.apps a
+    set failures = v_failures
+    where a.app_key = p_app_key;
+  else
+    update supasaasy.apps a
+    set failures = v_failures,
+      breaker_opened_at = coalesce(a.breaker_opened_at, supasaasy.clock()),
+      breaker_retry_at = supasaasy.clock() + least(
+        supasaasy.setting('breaker_cap')::interval,
+        supasaasy.setting('breaker_wait')::interval * 2 ^ least(v_failures - v_threshold, 20)
+      ),
+      breaker_message = left(p_message, 500)
+    where a.app_key = p_app_key;
+  end if;
+end;
+$$;
+
+comment on function supasaasy.note_failure(text, text, text) is
+  'Counts a failure of an app''s provider or key, and opens its circuit breaker when it is time.';
+
+create function supasaasy.close_breaker(p_app_key text)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  update supasaasy.apps a
+  set failures = 0,
+    breaker_opened_at = null,
+    breaker_retry_at = null,
+    breaker_message = null
+  where a.app_key = p_app_key and (a.failures > 0 or a.breaker_opened_at is not null);
+$$;
+
+comment on function supasaasy.close_breaker(text) is
+  'After a success: nothing stands in the way of an app.';
+
+create function supasaasy.probe_now(p_app_key text)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  update supasaasy.apps a
+  set breaker_retry_at = supasaasy.clock()
+  where a.app_key = p_app_key and a.breaker_retry_at > supasaasy.clock();
+$$;
+
+comment on function supasaasy.probe_now(text) is
+  'Lets one task of an app with an open circuit breaker try at once: somebody asked for it.';
 
 -- sql/210_tasks.sql
 
@@ -2476,9 +2855,123 @@ $$;
 comment on function supasaasy.lock_claims() is
   'Until the end of the transaction: only this one claims tasks.';
 
--- Walks the apps that have something queued by a loose index scan, takes from each at most what
--- its concurrency leaves, and deals them out in turns: first the first of each app, then the
--- second, so that a huge backfill does not starve a small app.
+create function supasaasy.app_concurrency(
+  p_app supasaasy.apps,
+  p_connector supasaasy.connectors
+)
+returns integer
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce((p_app.config ->> 'max_concurrency')::integer, p_connector.max_concurrency);
+$$;
+
+comment on function supasaasy.app_concurrency(supasaasy.apps, supasaasy.connectors) is
+  'How many tasks of an app may be leased at once.';
+
+-- How many more tasks of an app may be leased: none while it is disabled or its circuit breaker is
+-- open, one while that is half-open.
+create function supasaasy.app_room(p_app supasaasy.apps)
+returns integer
+language sql
+stable
+set search_path = ''
+as $$
+  select case
+    when not p_app.enabled then 0
+    else greatest(0, case supasaasy.breaker_state(p_app)
+      when 'open' then 0
+      when 'half_open' then 1
+      else supasaasy.app_concurrency(p_app, c)
+    end - (
+      select count(*)
+      from supasaasy.sync_tasks t
+      where t.state = 'leased' and t.app_key = p_app.app_key
+    ))
+  end::integer
+  from supasaasy.connectors c
+  where c.connector = p_app.connector;
+$$;
+
+comment on function supasaasy.app_room(supasaasy.apps) is
+  'How many more tasks of an app may be leased now.';
+
+create function supasaasy.has_due_task(p_app_key text)
+returns boolean
+language sql
+stable
+set search_path = ''
+set enable_seqscan = off
+as $$
+  select exists (
+    select
+    from (values (0), (1), (2)) as p (priority)
+    cross join lateral (
+      select
+      from supasaasy.sync_tasks t
+      where t.state in ('pending', 'waiting')
+        and t.app_key = p_app_key
+        and t.priority = p.priority
+        and t.run_after <= supasaasy.clock()
+      limit 1
+    ) t
+  );
+$$;
+
+comment on function supasaasy.has_due_task(text) is
+  'Whether an app has something to start.';
+
+-- The apps whose turn it is: those after the one that was served last, round and round, that have
+-- something due and room for it. Bounded in steps, so that thousands of waiting apps cost a claim
+-- nothing; the next one goes on behind them.
+create function supasaasy.apps_in_turn(p_limit integer)
+returns text[]
+language plpgsql
+volatile
+set search_path = ''
+set enable_seqscan = off
+as $$
+declare
+  v_from text := (supasaasy.beat()).claimed_app;
+  v_at text := v_from;
+  v_next text;
+  v_app supasaasy.apps%rowtype;
+  v_wrapped boolean := false;
+  v_chosen text[] := '{}';
+begin
+  for v_step in 1..1000 loop
+    select t.app_key into v_next
+    from supasaasy.sync_tasks t
+    where t.state in ('pending', 'waiting') and t.app_key > v_at
+    order by t.app_key
+    limit 1;
+    if not found then
+      exit when v_wrapped;
+      v_wrapped := true;
+      v_at := '';
+      continue;
+    end if;
+    exit when v_wrapped and v_next > v_from;
+    v_at := v_next;
+    select a.* into strict v_app from supasaasy.apps a where a.app_key = v_at;
+    if supasaasy.app_room(v_app) > 0 and supasaasy.has_due_task(v_at) then
+      v_chosen := v_chosen || v_at;
+      exit when cardinality(v_chosen) >= p_limit;
+    end if;
+  end loop;
+  update supasaasy.heartbeat h
+  set claimed_app = v_at
+  where h.claimed_app <> v_at;
+  return v_chosen;
+end;
+$$;
+
+comment on function supasaasy.apps_in_turn(integer) is
+  'The next apps, round and round, that have something due and room for it.';
+
+-- Takes from each app in turn at most what its room allows, and deals out fairly: first one of each
+-- app, then a second, so that a huge backfill does not starve a small app.
 create function supasaasy.claim_tasks(
   p_limit integer,
   p_app_key text default null
@@ -2496,6 +2989,7 @@ as $$
 declare
   v_now timestamptz;
   v_free integer;
+  v_apps text[];
 begin
   if p_limit is null or p_limit < 1 then
     raise exception using
@@ -2505,40 +2999,24 @@ begin
   end if;
   perform supasaasy.lock_claims();
   v_now := supasaasy.clock();
-  select supasaasy.setting('max_in_flight')::integer - count(*)
+  select least(p_limit, supasaasy.setting('max_in_flight')::integer - count(*))
   into v_free
   from supasaasy.sync_tasks t
   where t.state = 'leased';
   if v_free <= 0 then
     return;
   end if;
+  v_apps := coalesce(array[p_app_key], '{}');
+  if p_app_key is null then
+    v_apps := supasaasy.apps_in_turn(v_free);
+  end if;
 
   return query
-  with recursive queued (app_key) as (
-    (
-      select t.app_key
-      from supasaasy.sync_tasks t
-      where t.state in ('pending', 'waiting') and t.app_key >= coalesce(p_app_key, '')
-      order by t.app_key
-      limit 1
-    )
-    union all
-    select (
-      select t.app_key
-      from supasaasy.sync_tasks t
-      where t.state in ('pending', 'waiting') and t.app_key > q.app_key
-      order by t.app_key
-      limit 1
-    )
-    from queued q
-    where q.app_key is not null and p_app_key is null
-  ),
-  due as materialized (
-    select d.id, d.run_after,
-      row_number() over (partition by q.app_key order by d.priority, d.run_after, d.id) as turn
-    from queued q
-    join supasaasy.apps a on a.app_key = q.app_key and a.enabled
-    join supasaasy.connectors c on c.connector = a.connector
+  with due as materialized (
+    select d.id, q.position,
+      row_number() over (partition by q.position order by d.priority, d.run_after, d.id) as turn
+    from unnest(v_apps) with ordinality as q (app_key, position)
+    join supasaasy.apps a on a.app_key = q.app_key
     cross join lateral (
       select t.id, t.priority, t.run_after
       from (values (0), (1), (2)) as p (priority)
@@ -2550,23 +3028,18 @@ begin
           and t.priority = p.priority
           and t.run_after <= v_now
         order by t.run_after, t.id
-        limit p_limit
+        limit v_free
         for update skip locked
       ) t
       order by t.priority, t.run_after, t.id
-      limit greatest(0, supasaasy.app_concurrency(a, c) - (
-        select count(*)
-        from supasaasy.sync_tasks l
-        where l.state = 'leased' and l.app_key = q.app_key
-      ))
+      limit supasaasy.app_room(a)
     ) d
-    where p_app_key is null or q.app_key = p_app_key
   ),
   chosen as materialized (
     select d.id
     from due d
-    order by d.turn, d.run_after, d.id
-    limit least(p_limit, v_free)
+    order by d.turn, d.position
+    limit v_free
   )
   update supasaasy.sync_tasks t
   set state = 'leased',
@@ -2580,21 +3053,6 @@ $$;
 
 comment on function supasaasy.claim_tasks(integer, text) is
   'Leases due tasks, fair across apps and within every limit; returns their start tokens.';
-
-create function supasaasy.app_concurrency(
-  p_app supasaasy.apps,
-  p_connector supasaasy.connectors
-)
-returns integer
-language sql
-stable
-set search_path = ''
-as $$
-  select coalesce((p_app.config ->> 'max_concurrency')::integer, p_connector.max_concurrency);
-$$;
-
-comment on function supasaasy.app_concurrency(supasaasy.apps, supasaasy.connectors) is
-  'How many tasks of an app may be leased at once.';
 
 -- The request holds a task id and a one-time token, nothing else: every role can read pg_net's
 -- queue. If it is lost, the lease expires and tick starts the task again.
@@ -2624,7 +3082,23 @@ $$;
 comment on function supasaasy.start_tasks(integer, text) is
   'Claims due tasks and starts a function for each; returns how many.';
 
--- Hands the app's next due task to a chain that would otherwise end.
+-- Whether no lease is to spare, so that a chain's next page must be somebody else's turn.
+create function supasaasy.is_saturated()
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select count(*) >= supasaasy.setting('max_in_flight')::integer - 1
+  from supasaasy.sync_tasks t
+  where t.state = 'leased';
+$$;
+
+comment on function supasaasy.is_saturated() is
+  'Whether all apps together have about as much leased as they may.';
+
+-- What a chain that would otherwise end goes on with: the app's next due task, or the next app's
+-- while leases are scarce.
 create function supasaasy.next_task(p_app_key text)
 returns jsonb
 language sql
@@ -2632,11 +3106,11 @@ volatile
 set search_path = ''
 as $$
   select jsonb_build_object('task_id', c.task_id, 'token', c.start_token)
-  from supasaasy.claim_tasks(1, p_app_key) c;
+  from supasaasy.claim_tasks(1, case when not supasaasy.is_saturated() then p_app_key end) c;
 $$;
 
 comment on function supasaasy.next_task(text) is
-  'Claims the next due task of an app: its id and start token, or null.';
+  'Claims what a chain does next: a task''s id and start token, or null.';
 
 create function supasaasy.release_task(
   p_task_id bigint,
@@ -2782,11 +3256,45 @@ $$;
 comment on function supasaasy.slow_down(text, text, text, interval) is
   'Lowers the budget that a provider''s refusal names.';
 
+-- The HTTP API has a bucket too, with bursts of ten seconds' worth.
+create function supasaasy.admit_request()
+returns double precision
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := supasaasy.clock();
+  v_burst interval := interval '10 seconds';
+  v_pace interval := interval '1 second' / supasaasy.setting('api_rate')::double precision;
+begin
+  insert into supasaasy.rate_budgets as b (app_key, endpoint, next_at, slowed_at)
+  values ('', 'api', v_now + v_pace, v_now)
+  on conflict (app_key, endpoint) do update
+  set next_at = greatest(b.next_at, v_now) + v_pace
+  where b.next_at < v_now + v_burst;
+  if found then
+    return 0;
+  end if;
+  return (
+    select greatest(0.1, extract(epoch from b.next_at - v_burst - v_now))
+    from supasaasy.rate_budgets b
+    where b.app_key = '' and b.endpoint = 'api'
+  );
+end;
+$$;
+
+-- Definer: functions hold no grant on the budgets.
+comment on function supasaasy.admit_request() is
+  'Admits a request of the HTTP API: 0, or how many seconds to wait before the next.';
+
 -- sql/230_begin.sql
 
 -- Owns the begin of a page: the start token becomes a work token and a work order, and the key
 -- that will be used is of the pinned account.
 
+-- Task 0 is doctor()'s: its start token proves that the functions answer and reach the database.
 -- A forged or repeated request ends at one look-up by primary key, before any lock.
 create function supasaasy.begin_page(
   p_task_id bigint,
@@ -2804,8 +3312,12 @@ declare
   v_resource supasaasy.resources%rowtype;
   v_connector supasaasy.connectors%rowtype;
   v_wait interval;
+  v_begins boolean := false;
   v_now timestamptz;
 begin
+  if p_task_id = 0 then
+    return supasaasy.answer_ping(p_start_token);
+  end if;
   perform
   from supasaasy.sync_tasks t
   where t.id = p_task_id and t.start_token = p_start_token;
@@ -2841,12 +3353,15 @@ begin
 
   if not v_app.enabled then
     v_wait := interval '0';
+  elsif supasaasy.breaker_state(v_app) = 'open' then
+    v_wait := v_app.breaker_retry_at - v_now;
   elsif v_task.run_after > v_now then
     v_wait := v_task.run_after - v_now;
   else
     v_wait := supasaasy.reserve_request(v_app.app_key, v_resource.endpoint);
+    v_begins := v_wait <= interval '2 seconds';
   end if;
-  if not v_app.enabled or v_task.run_after > v_now or v_wait > interval '2 seconds' then
+  if not v_begins then
     update supasaasy.sync_tasks t
     set state = 'waiting',
       run_after = v_now + v_wait,
@@ -2873,6 +3388,7 @@ begin
     'app_key', v_app.app_key,
     'connector', v_app.connector,
     'api_version', v_connector.api_version,
+    'api_key', (supasaasy.vault_secrets(v_app.app_key, 'api_key'))[1],
     'api_key_env', v_app.config ->> 'api_key_env',
     'key_fingerprint', v_app.key_fingerprint,
     'resource', v_resource.resource,
@@ -3188,6 +3704,7 @@ begin
     return jsonb_build_object('status', 'stale');
   end if;
   perform supasaasy.measure_skew(v_task, p_provider_time, v_until);
+  perform supasaasy.close_breaker(v_task.app_key);
 
   if v_resource.is_feed then
     v_counts := supasaasy.apply_events(v_task.app_key, p_events);
@@ -3277,7 +3794,7 @@ begin
 
   if v_ended or p_next_cursor is null then
     v_next := supasaasy.next_task(v_task.app_key);
-  elsif supasaasy.must_yield(v_task) then
+  elsif supasaasy.must_yield(v_task) or supasaasy.is_saturated() then
     perform supasaasy.put_back(p_task_id);
     v_next := supasaasy.next_task(v_task.app_key);
   else
@@ -3379,9 +3896,11 @@ comment on function supasaasy.put_back(bigint) is
 -- Owns the end of a page that was not fetched. The function says what class of error it met; SQL
 -- decides what follows:
 --   rate_limited  the budget is lowered, and the task waits; it does not count as a failure
---   transient     tried again with doubling, jittered waits, max_attempts times in a row
+--   transient     tried again with doubling, jittered waits, max_attempts times in a row; many in a
+--                 row open the app's circuit breaker
 --   cursor_gone   the cursor's object was deleted meanwhile: on from the last row's second
---   auth          the key does not work: the whole job of the app fails at once
+--   auth          the key does not work: the whole job of the app fails at once, and its circuit
+--                 breaker opens
 --   forbidden, malformed, permanent   the task fails, other resources go on
 
 create function supasaasy.backoff(p_attempts integer)
@@ -3495,6 +4014,9 @@ begin
   select r.* into strict v_resource
   from supasaasy.resources r
   where r.collection_key = v_task.collection_key;
+  if p_class in ('transient', 'auth') then
+    perform supasaasy.note_failure(v_task.app_key, p_class, v_message);
+  end if;
   if v_task.kind = 'webhook' then
     update supasaasy.webhook_endpoints w
     set error_message = v_message,
@@ -3826,8 +4348,8 @@ $$;
 comment on function supasaasy.end_run(bigint, text) is
   'Ends a run, its job if it was the last, and lets the next run of the resource start.';
 
--- A key that the provider refuses fails what is left of the job at once, without asking again. What
--- somebody holds is under way, and fails by itself.
+-- A key that the provider refuses fails what is left of the job at once, without asking again. A page
+-- that has begun is under way, and fails by itself.
 create function supasaasy.fail_job_tasks(p_task_id bigint)
 returns void
 language plpgsql
@@ -3847,6 +4369,8 @@ begin
   set state = 'failed',
     finished_at = supasaasy.clock(),
     seen = null,
+    start_token = null,
+    lease_expires_at = null,
     error_class = v_failed.error_class,
     error_message = v_failed.error_message
   from (
@@ -3854,7 +4378,7 @@ begin
     from supasaasy.sync_tasks k
     join supasaasy.sync_runs r on r.id = k.run_id
     join supasaasy.sync_runs o on o.job_id = r.job_id and o.id = v_failed.run_id
-    where k.state in ('pending', 'waiting')
+    where k.state in ('pending', 'waiting') or (k.state = 'leased' and k.begun_at is null)
     for update of k skip locked
   ) open
   where t.id = open.id;
@@ -4159,7 +4683,7 @@ begin
   select a.* into v_app from supasaasy.apps a where a.app_key = p_app_key;
   if not found then
     raise exception using
-      errcode = '22023',
+      errcode = 'P0002',
       message = format('there is no app "%s"', coalesce(p_app_key, 'null')),
       hint = coalesce(
         'Apps: ' || (select string_agg(a.app_key, ', ' order by a.app_key) from supasaasy.apps a)
@@ -4173,7 +4697,7 @@ end;
 $$;
 
 comment on function supasaasy.find_app(text) is
-  'An app by its key; raises 22023 and names the others when there is none.';
+  'An app by its key; raises P0002 and names the others when there is none.';
 
 create function supasaasy.find_job(p_job_id bigint)
 returns supasaasy.sync_jobs
@@ -4187,7 +4711,7 @@ begin
   select j.* into v_job from supasaasy.sync_jobs j where j.id = p_job_id;
   if not found then
     raise exception using
-      errcode = '22023',
+      errcode = 'P0002',
       message = format('there is no job %s', coalesce(p_job_id::text, 'null')),
       hint = 'select id, app_key, status from supasaasy.sync_jobs order by id desc;';
   end if;
@@ -4196,18 +4720,49 @@ end;
 $$;
 
 comment on function supasaasy.find_job(bigint) is
-  'A job by its id; raises 22023 when there is none.';
+  'A job by its id; raises P0002 when there is none.';
+
+create function supasaasy.find_collection(
+  p_connector text,
+  p_name text
+)
+returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_collections text[] := supasaasy.resolve_resources(p_connector, null);
+  v_collection_key text;
+begin
+  select r.collection_key
+  into v_collection_key
+  from supasaasy.resources r
+  where r.collection_key = any (v_collections)
+    and p_name in (r.resource, r.collection_key);
+  if not found then
+    raise exception using
+      errcode = '22023',
+      message = format('connector "%s" has no collection "%s"',
+        p_connector, coalesce(p_name, 'null')),
+      hint = format('Collections: %s.', array_to_string(v_collections, ', '));
+  end if;
+  return v_collection_key;
+end;
+$$;
+
+comment on function supasaasy.find_collection(text, text) is
+  'The collection key of customer or stripe_customer; raises 22023 and names the others.';
 
 -- The same wish twice is one job; another mode or other resources queue behind it, per resource.
-create function supasaasy.sync(
+create function supasaasy.queue_job(
   p_app_key text,
-  p_mode text default 'incremental',
-  p_resources text[] default null
+  p_mode text,
+  p_resources text[]
 )
 returns bigint
 language plpgsql
 volatile
-security definer
 set search_path = ''
 as $$
 declare
@@ -4234,6 +4789,13 @@ begin
       errcode = '22023',
       message = format('cannot sync "%s": the list of resources is empty', p_app_key),
       hint = 'Name at least one resource, or leave the argument out to sync them all.';
+  end if;
+  if v_app.config -> 'api_key_env' is null and not supasaasy.has_secret(p_app_key, 'api_key') then
+    raise exception using
+      errcode = '55000',
+      message = format('cannot sync "%s": it has no API key', p_app_key),
+      hint = format('select supasaasy.set_secret(%L, ''api_key'', ''...''); or name an environment '
+        || 'variable of the functions in config.api_key_env.', p_app_key);
   end if;
   perform supasaasy.functions_url();
 
@@ -4295,6 +4857,28 @@ begin
   end
   order by r.position;
   perform supasaasy.start_next_runs(p_app_key);
+  return v_job_id;
+end;
+$$;
+
+comment on function supasaasy.queue_job(text, text, text[]) is
+  'Queues a sync of an app, or finds the same one already open; returns its job id.';
+
+create function supasaasy.sync(
+  p_app_key text,
+  p_mode text default 'incremental',
+  p_resources text[] default null
+)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_job_id bigint := supasaasy.queue_job(p_app_key, p_mode, p_resources);
+begin
+  perform supasaasy.probe_now(p_app_key);
   perform supasaasy.start_tasks(100, p_app_key);
   return v_job_id;
 end;
@@ -4404,6 +4988,7 @@ begin
     completed_at = null,
     error_message = null
   where j.id = p_job_id;
+  perform supasaasy.probe_now(v_job.app_key);
   perform supasaasy.start_tasks(100, v_job.app_key);
   return 'running';
 end;
@@ -4457,6 +5042,7 @@ returns table (
   job_id bigint,
   app_key text,
   mode text,
+  resource_types text[],
   status text,
   progress_percentage numeric,
   total_tasks bigint,
@@ -4486,10 +5072,19 @@ begin
     v_job.id,
     v_job.app_key,
     v_job.mode,
+    array(
+      select o.resource from supasaasy.resources o
+      where o.collection_key = any (v_job.resources)
+      order by o.position
+    ),
     v_job.status,
     case
       when v_job.status = 'completed' then 100
-      else round(coalesce(100.0 * t.done / nullif(t.total, 0), 0), 1)
+      else (
+        select coalesce(round(avg(supasaasy.run_progress(r)), 1), 0)
+        from supasaasy.sync_runs r
+        where r.job_id = p_job_id
+      )
     end,
     t.total,
     t.done,
@@ -4542,21 +5137,8 @@ set search_path = ''
 as $$
 declare
   v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
-  v_collections text[] := supasaasy.resolve_resources(v_app.connector, null);
-  v_collection_key text;
+  v_collection_key text := supasaasy.find_collection(v_app.connector, p_collection_key);
 begin
-  select r.collection_key
-  into v_collection_key
-  from supasaasy.resources r
-  where r.collection_key = any (v_collections)
-    and p_collection_key in (r.resource, r.collection_key);
-  if not found then
-    raise exception using
-      errcode = '22023',
-      message = format('connector "%s" has no collection "%s"',
-        v_app.connector, coalesce(p_collection_key, 'null')),
-      hint = format('Collections: %s.', array_to_string(v_collections, ', '));
-  end if;
   if p_external_id is null or length(p_external_id) not between 1 and 255 then
     raise exception using
       errcode = '22023',
@@ -4630,90 +5212,26 @@ $$;
 comment on function supasaasy.expire_leases(integer) is
   'Returns tasks with an expired lease to the queue; returns how many.';
 
-create function supasaasy.purge_seen(p_limit integer)
-returns void
-language sql
+-- Every two seconds where pg_cron knows seconds (1.5 on), else every minute.
+create function supasaasy.schedule_tick()
+returns text
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  delete from supasaasy.sync_seen s
-  using (
-    select o.run_id, o.external_id
-    from supasaasy.sync_seen o
-    where o.run_id = (
-      select m.run_id
-      from supasaasy.sync_seen m
-      left join supasaasy.sync_runs r on r.id = m.run_id
-      where m.external_id = ''
-        and (
-          r.id is null
-          or r.status in ('completed', 'cancelled')
-          or (r.status = 'failed' and exists (
-            select from supasaasy.sync_runs n
-            where n.app_key = r.app_key
-              and n.collection_key = r.collection_key
-              and n.id > r.id
-          ))
-        )
-      order by m.run_id
-      limit 1
-    )
-    order by o.external_id desc
-    limit p_limit
-  ) gone
-  where s.run_id = gone.run_id and s.external_id = gone.external_id;
+declare
+  v_schedule text := case
+    when supasaasy.cron_knows_seconds() then '2 seconds'
+    else '* * * * *'
+  end;
+begin
+  perform cron.schedule('supasaasy-tick', v_schedule, 'select supasaasy.tick()');
+  return v_schedule;
+end;
 $$;
 
-comment on function supasaasy.purge_seen(integer) is
-  'Forgets what ended runs have listed, some rows at a time, the marker last.';
-
--- Tombstones below a floor are no longer needed: what is older than it is fetched, not written.
-create function supasaasy.purge_tombstones(p_limit integer)
-returns void
-language sql
-volatile
-set search_path = ''
-as $$
-  delete from supasaasy.tombstones t
-  using (
-    select o.app_key, o.collection_key, o.external_id
-    from supasaasy.tombstones o
-    join supasaasy.sync_state s
-      on s.app_key = o.app_key
-      and s.collection_key = o.collection_key
-    where o.deleted_at < supasaasy.clock() - supasaasy.setting('tombstone_retention')::interval
-      and o.observed_until < s.floor
-      and s.floor_from is null
-    order by o.deleted_at
-    limit p_limit
-  ) old
-  where t.app_key = old.app_key
-    and t.collection_key = old.collection_key
-    and t.external_id = old.external_id;
-$$;
-
-comment on function supasaasy.purge_tombstones(integer) is
-  'Forgets tombstones that are old, and below the floor of their collection.';
-
-create function supasaasy.purge_events(p_limit integer)
-returns void
-language sql
-volatile
-set search_path = ''
-as $$
-  delete from supasaasy.seen_events e
-  using (
-    select o.app_key, o.event_id
-    from supasaasy.seen_events o
-    where o.seen_at < supasaasy.clock() - supasaasy.setting('event_id_retention')::interval
-    order by o.seen_at
-    limit p_limit
-  ) old
-  where e.app_key = old.app_key and e.event_id = old.event_id;
-$$;
-
-comment on function supasaasy.purge_events(integer) is
-  'Forgets the ids of events that were applied long ago.';
+comment on function supasaasy.schedule_tick() is
+  'Makes the cron job of the heartbeat, or puts it right; returns its schedule.';
 
 -- Claims come last: their lock is the last in the order of locks, and held until the commit.
 create function supasaasy.tick()
@@ -4723,6 +5241,8 @@ volatile
 set search_path = ''
 as $$
 declare
+  v_beat supasaasy.heartbeat%rowtype;
+  v_now timestamptz := supasaasy.clock();
   v_expired integer;
   v_started integer := 0;
   v_swept integer := 0;
@@ -4731,6 +5251,7 @@ begin
   if not pg_try_advisory_xact_lock(7308) then
     return jsonb_build_object('skipped', 'another tick is running');
   end if;
+  v_beat := supasaasy.beat();
   v_expired := supasaasy.expire_leases(500);
   for v_run in
     select r.id, r.app_key
@@ -4743,38 +5264,35 @@ begin
     perform supasaasy.advance_run(v_run.id);
     v_swept := v_swept + 1;
   end loop;
-  perform supasaasy.purge_seen(20000);
-  perform supasaasy.purge_tombstones(1000);
-  perform supasaasy.purge_events(1000);
+  if v_beat.watched_at is null or v_beat.watched_at < v_now - interval '10 seconds' then
+    perform supasaasy.watch();
+    update supasaasy.heartbeat h
+    set watched_at = v_now
+    where h.singleton;
+  end if;
+  -- Soon again while there is much to forget.
+  if (v_beat.cleaned_at is null or v_beat.cleaned_at < v_now - interval '1 minute')
+    and not supasaasy.clean_up()
+  then
+    update supasaasy.heartbeat h
+    set cleaned_at = v_now
+    where h.singleton;
+  end if;
+  perform supasaasy.start_schedules(100);
   if exists (
     select from supasaasy.sync_tasks t where t.state in ('pending', 'waiting')
   ) then
     v_started := supasaasy.start_tasks(200);
   end if;
+  update supasaasy.heartbeat h
+  set ticked_at = v_now
+  where h.singleton;
   return jsonb_build_object('expired', v_expired, 'swept', v_swept, 'started', v_started);
 end;
 $$;
 
 comment on function supasaasy.tick() is
-  'The heartbeat: returns expired leases, moves sweeps on and starts what is due.';
-
--- Every two seconds where pg_cron knows seconds (1.5 on), else every minute.
-do $$
-begin
-  perform cron.schedule(
-    'supasaasy-tick',
-    case
-      when (
-        select regexp_match(e.extversion, '^(\d+)[.](\d+)')::integer[] >= array[1, 5]
-        from pg_catalog.pg_extension e
-        where e.extname = 'pg_cron'
-      ) then '2 seconds'
-      else '* * * * *'
-    end,
-    'select supasaasy.tick()'
-  );
-end;
-$$;
+  'The heartbeat: returns expired leases, moves sweeps on, starts what is due, forgets what is old.';
 
 -- sql/320_webhook_endpoints.sql
 
@@ -4898,6 +5416,7 @@ begin
   if p_secret is not null then
     perform supasaasy.set_secret(v_task.app_key, 'webhook_secret', p_secret);
   end if;
+  perform supasaasy.close_breaker(v_task.app_key);
   update supasaasy.webhook_endpoints w
   set endpoint_id = p_endpoint_id,
     did = left(p_did, 200),
@@ -5020,6 +5539,2272 @@ comment on function supasaasy.verify_page(
   supasaasy.sync_tasks, supasaasy.resources, jsonb, timestamptz, timestamptz, text
 ) is
   'Compares a page with what is stored, and keeps what differs as findings.';
+
+-- sql/335_cron.sql
+
+-- Owns reading cron expressions as pg_cron does: whether one is valid, and when it is due next. Times
+-- are UTC, as pg_cron's are.
+
+-- The values that one field stands for, sorted; null when it is not valid.
+create function supasaasy.cron_field(
+  p_field text,
+  p_low integer,
+  p_high integer,
+  p_names text[] default '{}'
+)
+returns integer[]
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+declare
+  v_part text;
+  v_match text[];
+  v_from integer;
+  v_to integer;
+  v_step integer;
+  v_values integer[] := '{}';
+begin
+  foreach v_part in array string_to_array(lower(p_field), ',') loop
+    v_match := regexp_match(
+      v_part, '^(?:(\*)|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(?:/([0-9]{1,2}))?$'
+    );
+    if v_match is null or (v_match[4] is not null and v_match[1] is null and v_match[3] is null) then
+      return null;
+    end if;
+    v_from := case
+      when v_match[1] is not null then p_low
+      when v_match[2] ~ '^[0-9]' then v_match[2]::integer
+      else array_position(p_names, v_match[2]) - 1 + p_low
+    end;
+    v_to := case
+      when v_match[1] is not null then p_high
+      when v_match[3] is null then v_from
+      when v_match[3] ~ '^[0-9]' then v_match[3]::integer
+      else array_position(p_names, v_match[3]) - 1 + p_low
+    end;
+    v_step := coalesce(v_match[4]::integer, 1);
+    if v_from is null or v_to is null or v_step = 0
+      or v_from < p_low or v_to > p_high or v_from > v_to
+    then
+      return null;
+    end if;
+    v_values := v_values || array(select generate_series(v_from, v_to, v_step));
+  end loop;
+  return array(select distinct v.value from unnest(v_values) as v (value) order by 1);
+end;
+$$;
+
+comment on function supasaasy.cron_field(text, integer, integer, text[]) is
+  'The values that a field of a cron expression stands for; null when it is not valid.';
+
+create function supasaasy.cron_fields(
+  p_cron text,
+  out minutes integer[],
+  out hours integer[],
+  out days integer[],
+  out months integer[],
+  out weekdays integer[],
+  out last_day boolean,
+  out any_day boolean
+)
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+declare
+  v_fields text[] := regexp_split_to_array(btrim(case lower(btrim(p_cron))
+    when '@yearly' then '0 0 1 1 *'
+    when '@annually' then '0 0 1 1 *'
+    when '@monthly' then '0 0 1 * *'
+    when '@weekly' then '0 0 * * 0'
+    when '@daily' then '0 0 * * *'
+    when '@midnight' then '0 0 * * *'
+    when '@hourly' then '0 * * * *'
+    else p_cron
+  end), '\s+');
+begin
+  if cardinality(v_fields) <> 5 then
+    return;
+  end if;
+  minutes := supasaasy.cron_field(v_fields[1], 0, 59);
+  hours := supasaasy.cron_field(v_fields[2], 0, 23);
+  last_day := v_fields[3] = '$';
+  days := case when last_day then '{}' else supasaasy.cron_field(v_fields[3], 1, 31) end;
+  months := supasaasy.cron_field(v_fields[4], 1, 12, array[
+    'jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'
+  ]);
+  weekdays := array(
+    select distinct d.day % 7
+    from unnest(supasaasy.cron_field(
+      v_fields[5], 0, 7, array['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat']
+    )) as d (day)
+    order by 1
+  );
+  -- With both a day of the month and a weekday given, either will do.
+  any_day := v_fields[3] not like '*%' and v_fields[5] not like '*%';
+end;
+$$;
+
+comment on function supasaasy.cron_fields(text) is
+  'What a cron expression of five fields stands for; a field that is not valid is null or empty.';
+
+-- The next time after p_after; null when there is none, or the expression is not valid.
+create function supasaasy.cron_next(
+  p_cron text,
+  p_after timestamptz
+)
+returns timestamptz
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+declare
+  v_after timestamp := date_trunc('minute', p_after at time zone 'UTC') + interval '1 minute';
+  v_seconds text := substring(p_cron from '(?i)^\s*([1-9]|[1-5][0-9])\s+seconds\s*$');
+  v_cron record;
+  v_day date;
+  v_time interval;
+begin
+  if v_seconds is not null then
+    return p_after + v_seconds::integer * interval '1 second';
+  end if;
+  v_cron := supasaasy.cron_fields(p_cron);
+  if v_cron.minutes is null or v_cron.hours is null or v_cron.days is null
+    or v_cron.months is null or coalesce(v_cron.weekdays, '{}') = '{}'
+  then
+    return null;
+  end if;
+  -- Nine years: two 29ths of February may lie eight apart.
+  for v_offset in 0..3290 loop
+    v_day := v_after::date + v_offset;
+    continue when not extract(month from v_day)::integer = any (v_cron.months);
+    continue when not case
+      when v_cron.any_day then
+        supasaasy.is_cron_day(v_cron.days, v_cron.last_day, v_day)
+          or extract(dow from v_day)::integer = any (v_cron.weekdays)
+      else
+        supasaasy.is_cron_day(v_cron.days, v_cron.last_day, v_day)
+          and extract(dow from v_day)::integer = any (v_cron.weekdays)
+    end;
+    select min(make_interval(hours => h.hour, mins => m.minute))
+    into v_time
+    from unnest(v_cron.hours) as h (hour)
+    cross join unnest(v_cron.minutes) as m (minute)
+    where v_day + make_interval(hours => h.hour, mins => m.minute) >= v_after;
+    if v_time is not null then
+      return (v_day + v_time) at time zone 'UTC';
+    end if;
+  end loop;
+  return null;
+end;
+$$;
+
+comment on function supasaasy.cron_next(text, timestamptz) is
+  'When a cron expression is due next after a time (UTC); null for one that is not valid.';
+
+create function supasaasy.is_cron_day(
+  p_days integer[],
+  p_last_day boolean,
+  p_day date
+)
+returns boolean
+language sql
+immutable
+parallel safe
+set search_path = ''
+as $$
+  select case
+    when p_last_day then extract(day from p_day + 1) = 1
+    else extract(day from p_day)::integer = any (p_days)
+  end;
+$$;
+
+comment on function supasaasy.is_cron_day(integer[], boolean, date) is
+  'Whether a date is one of the days of a month that a cron expression names.';
+
+-- Only what this server's pg_cron runs is valid: seconds are known from 1.5 on.
+create function supasaasy.cron_knows_seconds()
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select regexp_match(e.extversion, '^(\d+)[.](\d+)')::integer[] >= array[1, 5]
+  from pg_catalog.pg_extension e
+  where e.extname = 'pg_cron';
+$$;
+
+comment on function supasaasy.cron_knows_seconds() is
+  'Whether this server''s pg_cron runs jobs every few seconds.';
+
+create function supasaasy.cron_problem(p_cron text)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select case
+    when p_cron is null then 'a cron expression is missing'
+    when p_cron ~* 'seconds' and not supasaasy.cron_knows_seconds()
+      then format('the cron expression "%s" needs pg_cron 1.5: this server''s knows minutes only', p_cron)
+    when supasaasy.cron_next(p_cron, supasaasy.clock()) is null
+      then format('the cron expression "%s" is not valid, or never due', left(p_cron, 80))
+  end;
+$$;
+
+comment on function supasaasy.cron_problem(text) is
+  'What is wrong with a cron expression; null if nothing is.';
+
+-- sql/340_schedules.sql
+
+-- Owns schedules: a row each, kept in step with pg_cron by a trigger. Each distinct expression is one
+-- cron job, which marks its schedules as due; they are started there and then, or, when many are
+-- due in one minute, spread over it by tick.
+
+create table supasaasy.schedules (
+  id bigint generated always as identity primary key,
+  app_key text not null references supasaasy.apps on delete cascade,
+  cron text not null,
+  mode text not null default 'incremental',
+  resources text[],
+  enabled boolean not null default true,
+  due_at timestamptz,
+  fired_at timestamptz,
+  next_at timestamptz,
+  job_id bigint,
+  error_message text,
+  unique nulls not distinct (app_key, cron, mode, resources),
+  constraint mode_is_known check (mode in ('full', 'incremental', 'verify'))
+);
+
+comment on table supasaasy.schedules is
+  'When to sync which app: a cron expression in UTC, as pg_cron reads it.';
+comment on column supasaasy.schedules.resources is
+  'Which resources to sync; null for all that the app syncs.';
+comment on column supasaasy.schedules.due_at is
+  'Set when cron has fired and the sync is not started yet.';
+comment on column supasaasy.schedules.fired_at is
+  'When cron last fired for it.';
+comment on column supasaasy.schedules.next_at is
+  'When cron should fire next: in the past, a time was missed.';
+comment on column supasaasy.schedules.job_id is
+  'The job that it last started, or found still open.';
+comment on column supasaasy.schedules.error_message is
+  'Why its last start was refused.';
+
+create index schedules_cron_idx on supasaasy.schedules (cron) where enabled;
+create index schedules_due_idx on supasaasy.schedules (due_at) where due_at is not null;
+
+create function supasaasy.check_schedule()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_app supasaasy.apps%rowtype := supasaasy.find_app(new.app_key);
+  v_problem text := supasaasy.cron_problem(new.cron);
+begin
+  if v_problem is not null then
+    raise exception using
+      errcode = '22023',
+      message = format('cannot schedule "%s": %s', new.app_key, v_problem),
+      hint = 'Five fields in UTC, such as */5 * * * * or 0 3 * * sun, or ''30 seconds''.';
+  end if;
+  if new.mode is null or new.mode not in ('full', 'incremental', 'verify') then
+    raise exception using
+      errcode = '22023',
+      message = format('cannot schedule "%s" in mode "%s"', new.app_key, coalesce(new.mode, 'null')),
+      hint = 'Modes: incremental, full, verify.';
+  end if;
+  if new.resources is not null then
+    new.resources := supasaasy.resolve_resources(v_app.connector, new.resources);
+  end if;
+  new.cron := regexp_replace(btrim(new.cron), '\s+', ' ', 'g');
+  new.next_at := case
+    when new.enabled then supasaasy.cron_next(new.cron, supasaasy.clock())
+  end;
+  if not new.enabled then
+    new.due_at := null;
+  end if;
+  return new;
+end;
+$$;
+
+comment on function supasaasy.check_schedule() is
+  'Trigger: a schedule''s app, expression, mode and resources are valid.';
+
+create trigger check_schedule
+before insert or update of app_key, cron, mode, resources, enabled on supasaasy.schedules
+for each row execute function supasaasy.check_schedule();
+
+create function supasaasy.cron_job_name(p_cron text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select 'supasaasy-schedule-' || left(md5(p_cron), 12);
+$$;
+
+comment on function supasaasy.cron_job_name(text) is
+  'The name of the cron job of an expression.';
+
+-- One cron job an expression in use, none for any other.
+create function supasaasy.keep_cron_in_step()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_cron text;
+  v_name text;
+begin
+  for v_cron in
+    select distinct s.cron
+    from supasaasy.schedules s
+    where s.enabled
+      and not exists (
+        select from cron.job j
+        where j.jobname = supasaasy.cron_job_name(s.cron) and j.schedule = s.cron and j.active
+      )
+  loop
+    perform cron.schedule(
+      supasaasy.cron_job_name(v_cron), v_cron,
+      format('select supasaasy.fire_schedules(%L)', v_cron)
+    );
+  end loop;
+  for v_name in
+    select j.jobname
+    from cron.job j
+    where starts_with(j.jobname, 'supasaasy-schedule-')
+      and not exists (
+        select from supasaasy.schedules s
+        where s.enabled and supasaasy.cron_job_name(s.cron) = j.jobname
+      )
+  loop
+    perform cron.unschedule(v_name);
+  end loop;
+  return null;
+end;
+$$;
+
+comment on function supasaasy.keep_cron_in_step() is
+  'Trigger: pg_cron has one job for each expression of an enabled schedule.';
+
+create trigger keep_cron_in_step
+after insert or delete or update of cron, enabled on supasaasy.schedules
+for each statement execute function supasaasy.keep_cron_in_step();
+
+-- Four apps a second, and all of them within a minute.
+create function supasaasy.fire_schedules(p_cron text)
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := supasaasy.clock();
+begin
+  with fired as (
+    select
+      s.id,
+      row_number() over (order by s.app_key, s.id) - 1 as position,
+      count(*) over () as count
+    from supasaasy.schedules s
+    join supasaasy.apps a on a.app_key = s.app_key and a.enabled
+    where s.cron = p_cron and s.enabled
+  )
+  update supasaasy.schedules s
+  set fired_at = v_now,
+    next_at = supasaasy.cron_next(s.cron, v_now),
+    due_at = coalesce(
+      s.due_at,
+      v_now + f.position * least(interval '250 milliseconds', interval '60 seconds' / f.count)
+    )
+  from fired f
+  where s.id = f.id;
+  return supasaasy.start_schedules(100);
+end;
+$$;
+
+comment on function supasaasy.fire_schedules(text) is
+  'Run by pg_cron: marks the schedules of an expression as due, and starts those whose turn it is.';
+
+-- The same sync that is still open is found, not queued again: runs do not pile up.
+create function supasaasy.start_schedules(p_limit integer)
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_schedule supasaasy.schedules%rowtype;
+  v_job_id bigint;
+  v_error text;
+  v_started integer := 0;
+begin
+  for v_schedule in
+    select s.*
+    from supasaasy.schedules s
+    where s.due_at <= supasaasy.clock()
+    order by s.due_at, s.app_key
+    limit p_limit
+    for update skip locked
+  loop
+    v_job_id := null;
+    v_error := null;
+    begin
+      v_job_id := supasaasy.queue_job(v_schedule.app_key, v_schedule.mode, v_schedule.resources);
+      perform supasaasy.start_tasks(100, v_schedule.app_key);
+      v_started := v_started + 1;
+    exception
+      when invalid_parameter_value or object_not_in_prerequisite_state then
+        v_error := sqlerrm;
+    end;
+    update supasaasy.schedules s
+    set due_at = null,
+      job_id = coalesce(v_job_id, s.job_id),
+      error_message = v_error
+    where s.id = v_schedule.id;
+  end loop;
+  return v_started;
+end;
+$$;
+
+comment on function supasaasy.start_schedules(integer) is
+  'Starts the syncs whose schedules are due; returns how many.';
+
+create view supasaasy.schedule_status
+with (security_invoker = true)
+as
+select
+  s.app_key,
+  s.cron,
+  s.mode,
+  s.resources,
+  case
+    when not s.enabled then 'disabled'
+    when not a.enabled then 'app disabled'
+    when s.error_message is not null then 'refused'
+    when s.next_at < supasaasy.clock() - interval '2 minutes' then 'missed'
+    when s.due_at is not null then 'starting'
+    else 'on time'
+  end as state,
+  s.fired_at,
+  s.next_at,
+  s.job_id,
+  j.status as job_status,
+  s.error_message
+from supasaasy.schedules s
+join supasaasy.apps a on a.app_key = s.app_key
+left join supasaasy.sync_jobs j on j.id = s.job_id;
+
+comment on view supasaasy.schedule_status is
+  'Each schedule: whether cron fires it in time, and what became of its last sync.';
+
+-- sql/345_configure.sql
+
+-- Owns configure: a whole configuration as one JSON document, checked as a whole, applied as a whole,
+-- and reported as what it changed. What it does not name stays as it is.
+
+-- The document: {"settings": {name: value}, "apps": [{app_key, name, connector, enabled, config}]}.
+-- In an app's config stand, beside the keys of apps.config, sync_from and sync_schedules.
+create function supasaasy.config_problems(p_config jsonb)
+returns table (
+  path text,
+  message text
+)
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_app record;
+  v_path text;
+  v_config jsonb;
+  v_schedule record;
+begin
+  if p_config is null or jsonb_typeof(p_config) <> 'object' then
+    return query select
+      '$', 'the configuration is not a JSON object (keys: apps, settings)';
+    return;
+  end if;
+  return query
+  select k.key, 'is not known (keys: apps, settings)'
+  from jsonb_object_keys(p_config) as k (key)
+  where k.key not in ('apps', 'settings');
+
+  if jsonb_typeof(p_config -> 'settings') <> 'object' then
+    return query select 'settings', 'is not an object of names and values';
+  else
+    return query
+    select 'settings.' || v.key, coalesce(supasaasy.setting_problem(v.key, v.value #>> '{}'), '')
+    from jsonb_each(p_config -> 'settings') as v (key, value)
+    where supasaasy.setting_problem(v.key, v.value #>> '{}') is not null;
+  end if;
+
+  if jsonb_typeof(p_config -> 'apps') <> 'array' then
+    return query select 'apps', 'is not an array';
+    return;
+  end if;
+  return query
+  select format('apps[%s].app_key', max(e.position) - 1),
+    format('"%s" is given more than once', e.value ->> 'app_key')
+  from jsonb_array_elements(p_config -> 'apps') with ordinality as e (value, position)
+  where jsonb_typeof(e.value) = 'object'
+  group by e.value ->> 'app_key'
+  having count(*) > 1;
+
+  for v_app in
+    select e.value, format('apps[%s]', e.position - 1) as path
+    from jsonb_array_elements(p_config -> 'apps') with ordinality as e (value, position)
+    order by e.position
+  loop
+    v_path := v_app.path;
+    if jsonb_typeof(v_app.value) <> 'object' then
+      return query select v_path, 'is not an object';
+      continue;
+    end if;
+    v_config := coalesce(v_app.value -> 'config', '{}');
+    return query
+    select format('%s.%s', v_path, k.key),
+      'is not known (keys: app_key, name, connector, enabled, config)'
+    from jsonb_object_keys(v_app.value) as k (key)
+    where k.key not in ('app_key', 'name', 'connector', 'enabled', 'config')
+    union all
+    select format('%s.%s', v_path, t.key), format('is %s, not a text', t.value)
+    from jsonb_each(v_app.value) as t (key, value)
+    where t.key = 'name' and jsonb_typeof(t.value) <> 'string'
+    union all
+    select v_path || '.enabled', format('is %s (valid: true, false)', v_app.value -> 'enabled')
+    where jsonb_typeof(v_app.value -> 'enabled') <> 'boolean'
+    union all
+    select format('%s.%s', v_path, p.path),
+      concat_ws(' ', p.message, '(' || p.detail || ')', '(' || rtrim(p.hint, '.') || ')')
+    from supasaasy.app_problems(
+      v_app.value ->> 'app_key',
+      v_app.value ->> 'connector',
+      case jsonb_typeof(v_config)
+        when 'object' then v_config - array['sync_from', 'sync_schedules']
+        else v_config
+      end
+    ) p
+    union all
+    select v_path || '.connector',
+      format('app "%s" cannot change its connector from "%s"', a.app_key, a.connector)
+    from supasaasy.apps a
+    where a.app_key = v_app.value ->> 'app_key' and a.connector <> v_app.value ->> 'connector';
+    continue when jsonb_typeof(v_config) <> 'object';
+
+    if v_config ? 'sync_from'
+      and v_config -> 'sync_from' <> 'null'
+      and supasaasy.read_time(v_config ->> 'sync_from') is null
+    then
+      return query select
+        v_path || '.config.sync_from',
+        format('is %s (valid: a time such as "2026-01-01" or "2026-01-01T00:00:00Z")',
+          v_config -> 'sync_from');
+    end if;
+    if v_config ? 'sync_schedules' and jsonb_typeof(v_config -> 'sync_schedules') <> 'array' then
+      return query select
+        v_path || '.config.sync_schedules',
+        'is not an array of {"cron": "*/5 * * * *", "mode": "incremental"}';
+      continue;
+    end if;
+    for v_schedule in
+      select e.value, format('%s.config.sync_schedules[%s]', v_path, e.position - 1) as path
+      from jsonb_array_elements(v_config -> 'sync_schedules') with ordinality as e (value, position)
+    loop
+      if jsonb_typeof(v_schedule.value) <> 'object' then
+        return query select
+          v_schedule.path, 'is not an object such as {"cron": "*/5 * * * *", "mode": "full"}';
+        continue;
+      end if;
+      return query
+      select format('%s.%s', v_schedule.path, k.key),
+        'is not known (keys: cron, mode, resources, enabled)'
+      from jsonb_object_keys(v_schedule.value) as k (key)
+      where k.key not in ('cron', 'mode', 'resources', 'enabled')
+      union all
+      select v_schedule.path || '.cron',
+        supasaasy.cron_problem(v_schedule.value ->> 'cron')
+          || ' (valid: five fields in UTC, such as */5 * * * *)'
+      where supasaasy.cron_problem(v_schedule.value ->> 'cron') is not null
+      union all
+      select v_schedule.path || '.mode',
+        format('is "%s" (valid: incremental, full, verify)', v_schedule.value ->> 'mode')
+      where v_schedule.value ->> 'mode' not in ('incremental', 'full', 'verify')
+      union all
+      select v_schedule.path || '.enabled',
+        format('is %s (valid: true, false)', v_schedule.value -> 'enabled')
+      where jsonb_typeof(v_schedule.value -> 'enabled') <> 'boolean'
+      union all
+      select v_schedule.path || '.resources', concat_ws(' ', r.message, '(' || rtrim(r.hint, '.') || ')')
+      from supasaasy.resource_problems(
+        v_app.value ->> 'connector',
+        array(
+          select jsonb_array_elements_text(v_schedule.value -> 'resources')
+          where jsonb_typeof(v_schedule.value -> 'resources') = 'array'
+        )
+      ) r
+      union all
+      select v_schedule.path || '.resources', 'is not an array of resource names'
+      where jsonb_typeof(v_schedule.value -> 'resources') <> 'array';
+    end loop;
+  end loop;
+end;
+$$;
+
+comment on function supasaasy.config_problems(jsonb) is
+  'What is wrong with a configuration: the path of each problem, what it is, and what would be valid.';
+
+create function supasaasy.read_time(p_text text)
+returns timestamptz
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return p_text::timestamptz;
+exception
+  when invalid_datetime_format or datetime_field_overflow then
+    return null;
+end;
+$$;
+
+comment on function supasaasy.read_time(text) is
+  'A text as a time; null for one that is none.';
+
+create function supasaasy.configure(p_config jsonb)
+returns table (
+  path text,
+  change text,
+  before text,
+  after text
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_problems text;
+  v_count integer;
+  v_app jsonb;
+  v_config jsonb;
+  v_old supasaasy.apps%rowtype;
+  v_new supasaasy.apps%rowtype;
+begin
+  select count(*), string_agg(format('%s: %s', p.path, p.message), e'\n')
+  into v_count, v_problems
+  from supasaasy.config_problems(p_config) p;
+  if v_count > 0 then
+    raise exception using
+      errcode = '22023',
+      message = format(e'the configuration has %s %s, and nothing was changed\n%s',
+        v_count, case v_count when 1 then 'error' else 'errors' end, v_problems);
+  end if;
+
+  return query
+  select 'settings.' || v.key, 'updated', v.before, v.after
+  from (
+    select s.key, supasaasy.setting(s.key) as before,
+      supasaasy.set_setting(s.key, s.value #>> '{}') as after
+    from jsonb_each(coalesce(p_config -> 'settings', '{}')) as s (key, value)
+    offset 0
+  ) v
+  where v.before is distinct from v.after;
+
+  for v_app in select e.value from jsonb_array_elements(p_config -> 'apps') as e (value) loop
+    select a.* into v_old from supasaasy.apps a where a.app_key = v_app ->> 'app_key';
+    v_config := coalesce(
+      v_app -> 'config',
+      v_old.config || jsonb_strip_nulls(jsonb_build_object('sync_from', v_old.sync_from)),
+      '{}'
+    );
+    insert into supasaasy.apps as a (app_key, name, connector, config, sync_from, enabled)
+    values (
+      v_app ->> 'app_key',
+      coalesce(v_app ->> 'name', v_old.name, ''),
+      v_app ->> 'connector',
+      v_config - array['sync_from', 'sync_schedules'],
+      (v_config ->> 'sync_from')::timestamptz,
+      coalesce((v_app ->> 'enabled')::boolean, v_old.enabled, true)
+    )
+    on conflict (app_key) do update
+    set name = excluded.name,
+      config = excluded.config,
+      sync_from = excluded.sync_from,
+      enabled = excluded.enabled
+    where (a.name, a.config, a.sync_from, a.enabled)
+      is distinct from (excluded.name, excluded.config, excluded.sync_from, excluded.enabled);
+    select a.* into strict v_new from supasaasy.apps a where a.app_key = v_app ->> 'app_key';
+    if v_old.app_key is null then
+      return query select 'apps.' || v_new.app_key, 'inserted', null::text, v_new.connector;
+    else
+      return query
+      select format('apps.%s.%s', v_new.app_key, coalesce(o.key, n.key)), 'updated',
+        o.value #>> '{}', n.value #>> '{}'
+      from jsonb_each(
+        jsonb_build_object('name', v_old.name, 'enabled', v_old.enabled, 'sync_from', v_old.sync_from)
+          || (select coalesce(jsonb_object_agg('config.' || c.key, c.value), '{}')
+            from jsonb_each(v_old.config) as c (key, value))
+      ) as o (key, value)
+      full join jsonb_each(
+        jsonb_build_object('name', v_new.name, 'enabled', v_new.enabled, 'sync_from', v_new.sync_from)
+          || (select coalesce(jsonb_object_agg('config.' || c.key, c.value), '{}')
+            from jsonb_each(v_new.config) as c (key, value))
+      ) as n (key, value) on n.key = o.key
+      where o.value is distinct from n.value;
+    end if;
+    if v_config ? 'sync_schedules' then
+      return query
+      select *
+      from supasaasy.configure_schedules(
+        v_new.app_key, v_new.connector, v_config -> 'sync_schedules'
+      );
+    end if;
+  end loop;
+end;
+$$;
+
+comment on function supasaasy.configure(jsonb) is
+  'Applies a configuration of settings, apps and schedules as a whole; returns what it changed.';
+
+-- The schedules of an app become exactly these.
+create function supasaasy.configure_schedules(
+  p_app_key text,
+  p_connector text,
+  p_schedules jsonb
+)
+returns table (
+  path text,
+  change text,
+  before text,
+  after text
+)
+language sql
+volatile
+set search_path = ''
+as $$
+  with wanted as (
+    select distinct on (1, 2, 3)
+      regexp_replace(btrim(e.value ->> 'cron'), '\s+', ' ', 'g') as cron,
+      coalesce(e.value ->> 'mode', 'incremental') as mode,
+      case when jsonb_typeof(e.value -> 'resources') = 'array' then supasaasy.resolve_resources(
+        p_connector, array(select jsonb_array_elements_text(e.value -> 'resources'))
+      ) end as resources,
+      coalesce((e.value ->> 'enabled')::boolean, true) as enabled
+    from jsonb_array_elements(p_schedules) as e (value)
+  ),
+  removed as (
+    delete from supasaasy.schedules s
+    where s.app_key = p_app_key
+      and not exists (
+        select from wanted w
+        where w.cron = s.cron
+          and w.mode = s.mode
+          and w.resources is not distinct from s.resources
+      )
+    returning s.cron, s.mode
+  ),
+  written as (
+    insert into supasaasy.schedules as s (app_key, cron, mode, resources, enabled)
+    select p_app_key, w.cron, w.mode, w.resources, w.enabled
+    from wanted w
+    on conflict (app_key, cron, mode, resources) do update
+    set enabled = excluded.enabled
+    where s.enabled <> excluded.enabled
+    returning s.cron, s.mode, s.enabled, xmax = 0 as is_new
+  )
+  select format('schedules.%s', p_app_key), 'deleted', format('%s %s', r.cron, r.mode), null
+  from removed r
+  union all
+  select
+    format('schedules.%s', p_app_key),
+    case when w.is_new then 'inserted' else 'updated' end,
+    case when not w.is_new then format('%s %s%s', w.cron, w.mode,
+      case when w.enabled then ' disabled' else '' end) end,
+    format('%s %s%s', w.cron, w.mode, case when w.enabled then '' else ' disabled' end)
+  from written w;
+$$;
+
+comment on function supasaasy.configure_schedules(text, text, jsonb) is
+  'Makes the schedules of an app exactly what a configuration says; returns what it changed.';
+
+-- sql/350_removal.sql
+
+-- Owns removing: an app with all that is its own, rows that a change of its config left outside, and
+-- one record for good. Each takes a bounded number of rows at a time.
+
+-- What is left goes with the next ticks; the app itself goes last.
+create function supasaasy.delete_app(p_app_key text)
+returns text
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_job_id bigint;
+begin
+  perform supasaasy.find_app(p_app_key);
+  for v_job_id in
+    select j.id
+    from supasaasy.sync_jobs j
+    where j.app_key = p_app_key and j.status in ('pending', 'running')
+    order by j.id desc
+  loop
+    perform supasaasy.cancel(v_job_id);
+  end loop;
+  update supasaasy.apps a
+  set enabled = false,
+    deleting_since = coalesce(a.deleting_since, supasaasy.clock())
+  where a.app_key = p_app_key;
+  delete from supasaasy.schedules s
+  where s.app_key = p_app_key;
+  delete from vault.secrets s
+  where starts_with(s.name, format('supasaasy/%s/', p_app_key));
+  if supasaasy.remove_app_rows(p_app_key, 10000) then
+    return format('deleted %s', p_app_key);
+  end if;
+  return format(
+    'deleting %s: it is stopped, its schedules and secrets are gone; its rows go with the next ticks',
+    p_app_key
+  );
+end;
+$$;
+
+comment on function supasaasy.delete_app(text) is
+  'Deletes an app with its data, schedules and secrets; a large one over the next ticks.';
+
+-- Returns whether nothing is left. A webhook or page that was under way finds the app disabled.
+create function supasaasy.remove_app_rows(
+  p_app_key text,
+  p_limit integer
+)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_table text;
+  v_removed integer;
+  v_left integer := p_limit;
+begin
+  foreach v_table in array array[
+    'sync_tasks', 'webhook_logs', 'seen_events', 'entities', 'entity_versions', 'tombstones'
+  ] loop
+    execute format(
+      'delete from supasaasy.%1$I d
+       where d.ctid = any (array(
+         select o.ctid from supasaasy.%1$I o where o.app_key = $1 limit $2 for update skip locked
+       ))',
+      v_table
+    ) using p_app_key, v_left;
+    get diagnostics v_removed = row_count;
+    v_left := v_left - v_removed;
+    if v_left <= 0 then
+      return false;
+    end if;
+  end loop;
+  delete from supasaasy.rate_budgets b
+  where b.app_key = p_app_key;
+  delete from supasaasy.alerts l
+  where l.app_key = p_app_key;
+  delete from supasaasy.apps a
+  where a.app_key = p_app_key
+    and not exists (select from supasaasy.sync_tasks t where t.app_key = p_app_key);
+  return found;
+end;
+$$;
+
+comment on function supasaasy.remove_app_rows(text, integer) is
+  'Removes some of the rows of an app that is being deleted, at last the app; whether all is gone.';
+
+-- No tombstones: what is outside is ignored anyway, and must come back if it is wanted again.
+create function supasaasy.prune(
+  p_app_key text,
+  p_limit integer default 10000
+)
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_collection text;
+  v_removed integer;
+  v_total integer := 0;
+begin
+  if p_limit is null or p_limit < 1 then
+    raise exception using
+      errcode = '22023',
+      message = format('cannot prune %s rows', coalesce(p_limit::text, 'null')),
+      hint = 'Give a limit of at least 1; call again until it returns 0.';
+  end if;
+  for v_collection in
+    select r.collection_key
+    from supasaasy.resources r
+    where r.connector = v_app.connector and not r.is_feed
+    order by r.position
+  loop
+    perform supasaasy.lock_collection(p_app_key, v_collection, true);
+    delete from supasaasy.entities e
+    where e.id in (
+      select o.id
+      from supasaasy.entities o
+      where o.app_key = p_app_key
+        and o.collection_key = v_collection
+        and (
+          not v_collection = any (supasaasy.app_resources(p_app_key))
+          or o.source_created_at < v_app.sync_from
+        )
+      limit p_limit - v_total
+    );
+    get diagnostics v_removed = row_count;
+    v_total := v_total + v_removed;
+    delete from supasaasy.sync_state s
+    where s.app_key = p_app_key
+      and s.collection_key = v_collection
+      and not v_collection = any (supasaasy.app_resources(p_app_key));
+    exit when v_total >= p_limit;
+  end loop;
+  return v_total;
+end;
+$$;
+
+comment on function supasaasy.prune(text, integer) is
+  'Deletes rows that sync_resources or sync_from leave out by now; returns how many: call until 0.';
+
+-- A tombstone observed at the end of time keeps the record out: every observation is older than it.
+create function supasaasy.erase(
+  p_app_key text,
+  p_collection_key text,
+  p_external_id text
+)
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_collection text := supasaasy.find_collection(v_app.connector, p_collection_key);
+  v_children text[];
+  v_child text;
+  v_ids text[];
+  v_count integer;
+  v_erased integer := 0;
+begin
+  if p_external_id is null or length(p_external_id) not between 1 and 255 then
+    raise exception using
+      errcode = '22023',
+      message = format('cannot erase a %s with the id "%s"',
+        v_collection, coalesce(left(p_external_id, 60), 'null')),
+      hint = 'An id is a text of 1 to 255 characters.';
+  end if;
+  v_children := array(
+    select r.collection_key from supasaasy.resources r
+    where r.parent_collection_key = v_collection
+    order by r.position
+  );
+  perform supasaasy.lock_collection(p_app_key, c.key, true)
+  from unnest(v_collection || v_children) with ordinality as c (key, position);
+
+  foreach v_child in array v_children loop
+    v_ids := array(
+      select e.external_id from supasaasy.entities e
+      where e.app_key = p_app_key
+        and e.collection_key = v_child
+        and e.parent_external_id = p_external_id
+      union
+      select t.external_id from supasaasy.tombstones t
+      where t.app_key = p_app_key
+        and t.collection_key = v_child
+        and t.parent_external_id = p_external_id
+    );
+    v_erased := v_erased + supasaasy.erase_rows(p_app_key, v_child, v_ids);
+  end loop;
+  v_count := supasaasy.erase_rows(p_app_key, v_collection, array[p_external_id]);
+  return v_erased + v_count;
+end;
+$$;
+
+comment on function supasaasy.erase(text, text, text) is
+  'Removes a record with its children everywhere and keeps it out; returns how many rows held it.';
+
+create function supasaasy.erase_rows(
+  p_app_key text,
+  p_collection_key text,
+  p_ids text[]
+)
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_pattern text;
+  v_count integer;
+  v_erased integer;
+begin
+  delete from supasaasy.entity_versions v
+  where v.app_key = p_app_key and v.collection_key = p_collection_key and v.external_id = any (p_ids);
+  get diagnostics v_count = row_count;
+  delete from supasaasy.entities e
+  where e.app_key = p_app_key and e.collection_key = p_collection_key and e.external_id = any (p_ids);
+  get diagnostics v_erased = row_count;
+  v_erased := v_erased + v_count;
+  -- An app that keeps history has kept what was just deleted.
+  delete from supasaasy.entity_versions v
+  where v.app_key = p_app_key and v.collection_key = p_collection_key and v.external_id = any (p_ids);
+  delete from supasaasy.verify_findings f
+  using supasaasy.sync_jobs j
+  where j.id = f.job_id
+    and j.app_key = p_app_key
+    and f.collection_key = p_collection_key
+    and f.external_id = any (p_ids);
+  insert into supasaasy.tombstones as t (
+    app_key, collection_key, external_id, observed_at, observed_until
+  )
+  select p_app_key, p_collection_key, i.external_id, 'infinity', 'infinity'
+  from unnest(p_ids) as i (external_id)
+  order by i.external_id
+  on conflict (app_key, collection_key, external_id) do update
+  set parent_external_id = null,
+    source_created_at = null,
+    observed_at = 'infinity',
+    observed_until = 'infinity';
+  -- Messages and logged bodies may quote the record.
+  select string_agg(regexp_replace(i.external_id, '([.^$*+?()\[\]{}|\\-])', '\\\1', 'g'), '|')
+  into v_pattern
+  from unnest(p_ids) as i (external_id);
+  delete from supasaasy.webhook_logs w
+  where w.app_key = p_app_key and w.request_body ~ v_pattern;
+  get diagnostics v_count = row_count;
+  v_erased := v_erased + v_count;
+  update supasaasy.sync_tasks t
+  set error_message = 'erased'
+  where t.app_key = p_app_key and t.error_message ~ v_pattern;
+  update supasaasy.sync_jobs j
+  set error_message = 'erased'
+  where j.app_key = p_app_key and j.error_message ~ v_pattern;
+  return v_erased;
+end;
+$$;
+
+comment on function supasaasy.erase_rows(text, text, text[]) is
+  'Erases records of one collection, under its exclusive lock; returns how many rows held them.';
+
+-- sql/355_webhook_logs.sql
+
+-- Owns the log of webhooks, off by default (config.webhook_logging). Only a request whose signature was
+-- verified is logged, so that a stranger cannot fill it.
+
+create table supasaasy.webhook_logs (
+  id bigint generated always as identity primary key,
+  app_key text not null references supasaasy.apps on delete cascade,
+  request_method text not null,
+  request_path text not null,
+  request_headers jsonb not null,
+  request_body text,
+  response_status integer not null,
+  response_body text,
+  error_message text,
+  processing_duration_ms integer not null,
+  created_at timestamptz not null default supasaasy.clock()
+);
+
+comment on table supasaasy.webhook_logs is
+  'Verified webhook requests and what was answered, for apps with config.webhook_logging.';
+comment on column supasaasy.webhook_logs.request_headers is
+  'Names and values; the values of all but a few harmless headers are redacted.';
+comment on column supasaasy.webhook_logs.request_body is
+  'The body, cut to the setting webhook_log_body; kept only with "webhook_logging": "with_body".';
+
+create index webhook_logs_app_idx on supasaasy.webhook_logs (app_key, id);
+create index webhook_logs_created_idx on supasaasy.webhook_logs (created_at);
+
+create function supasaasy.log_webhook(
+  p_app_key text,
+  p_method text,
+  p_path text,
+  p_headers jsonb,
+  p_body text,
+  p_status integer,
+  p_response text,
+  p_error text,
+  p_duration_ms integer
+)
+returns void
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+  insert into supasaasy.webhook_logs (
+    app_key, request_method, request_path, request_headers, request_body,
+    response_status, response_body, error_message, processing_duration_ms
+  )
+  select
+    a.app_key, left(p_method, 10), left(p_path, 500),
+    (
+      select coalesce(jsonb_object_agg(left(h.key, 100), case
+        when lower(h.key) in (
+          'content-type', 'content-length', 'user-agent', 'accept', 'date', 'x-request-id'
+        ) then left(h.value, 200)
+        else '[redacted]'
+      end), '{}')
+      from (select e.* from jsonb_each_text(p_headers) as e (key, value) limit 50) h
+    ),
+    case a.config -> 'webhook_logging'
+      when '"with_body"' then left(p_body, supasaasy.setting('webhook_log_body')::integer)
+    end,
+    p_status, left(p_response, 2000), left(p_error, 2000), p_duration_ms
+  from supasaasy.apps a
+  where a.app_key = p_app_key and a.config -> 'webhook_logging' in ('true', '"with_body"');
+$$;
+
+-- Definer: functions hold no grant on the log.
+comment on function supasaasy.log_webhook(
+  text, text, text, jsonb, text, integer, text, text, integer
+) is
+  'Keeps a verified webhook request in webhook_logs, if its app wants that; secrets are redacted.';
+
+-- sql/400_status.sql
+
+-- Owns showing what happens: status and job_progress to look at, wait to wait with, and the details that
+-- the HTTP API gives.
+
+-- How far a run is, in percent: by the rows that the last complete listing of the resource counted, or
+-- by its tasks where there was none.
+create function supasaasy.run_progress(p_run supasaasy.sync_runs)
+returns numeric
+language sql
+stable
+set search_path = ''
+as $$
+  select case
+    when p_run.status = 'completed' then 100
+    when p_run.status = 'pending' then 0
+    else least(99, round(coalesce(
+      case when p_run.covers is null then 100.0 * t.rows / nullif(l.compared, 0) end,
+      100.0 * t.ended / nullif(t.total, 0),
+      0
+    ), 1))
+  end
+  from (
+    select
+      count(*) as total,
+      count(*) filter (where k.finished_at is not null) as ended,
+      sum(k.inserted + k.updated + k.unchanged) as rows
+    from supasaasy.sync_tasks k
+    where k.run_id = p_run.id
+  ) t
+  left join lateral (
+    select r.compared
+    from supasaasy.sync_runs r
+    where r.app_key = p_run.app_key
+      and r.collection_key = p_run.collection_key
+      and r.status = 'completed'
+      and r.id < p_run.id
+    order by r.id desc
+    limit 1
+  ) l on true;
+$$;
+
+comment on function supasaasy.run_progress(supasaasy.sync_runs) is
+  'How far a run is, in percent; an estimate until it has ended.';
+
+create function supasaasy.job_progress(p_job_id bigint)
+returns table (
+  resource text,
+  status text,
+  progress_percentage numeric,
+  tasks bigint,
+  tasks_ended bigint,
+  pages bigint,
+  inserted bigint,
+  updated bigint,
+  unchanged bigint,
+  deleted bigint,
+  retries bigint,
+  note text
+)
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  perform supasaasy.find_job(p_job_id);
+  return query
+  select
+    o.resource,
+    r.status,
+    supasaasy.run_progress(r),
+    count(t.id),
+    count(t.id) filter (where t.finished_at is not null),
+    coalesce(sum(t.pages), 0)::bigint,
+    coalesce(sum(t.inserted), 0)::bigint,
+    coalesce(sum(t.updated), 0)::bigint,
+    coalesce(sum(t.unchanged), 0)::bigint,
+    coalesce(sum(t.deleted), 0)::bigint,
+    coalesce(sum(t.attempts), 0)::bigint,
+    coalesce(r.note, max(t.error_message))
+  from supasaasy.sync_runs r
+  join supasaasy.resources o on o.collection_key = r.collection_key
+  left join supasaasy.sync_tasks t on t.run_id = r.id
+  where r.job_id = p_job_id
+  group by r.id, o.resource
+  order by r.id;
+end;
+$$;
+
+-- Definer: whoever may execute it needs no grant on the queue.
+comment on function supasaasy.job_progress(bigint) is
+  'How far a job is, a row a resource: for \watch, and for the HTTP API.';
+
+create function supasaasy.job_tasks(
+  p_job_id bigint,
+  p_limit integer default 1000
+)
+returns table (
+  task_id bigint,
+  resource text,
+  kind text,
+  external_id text,
+  state text,
+  pages bigint,
+  processed_entities bigint,
+  attempts integer,
+  error_class text,
+  error_message text,
+  created_at timestamptz,
+  finished_at timestamptz
+)
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  perform supasaasy.find_job(p_job_id);
+  return query
+  select
+    t.id, o.resource, t.kind, t.external_id, t.state, t.pages,
+    t.inserted + t.updated + t.unchanged + t.deleted, t.attempts, t.error_class, t.error_message,
+    t.created_at, t.finished_at
+  from supasaasy.sync_runs r
+  join supasaasy.sync_tasks t on t.run_id = r.id
+  join supasaasy.resources o on o.collection_key = t.collection_key
+  where r.job_id = p_job_id
+  order by t.state = 'failed' desc, t.finished_at is null desc, t.id
+  limit least(greatest(p_limit, 1), 10000);
+end;
+$$;
+
+-- Definer: whoever may execute it needs no grant on the queue.
+comment on function supasaasy.job_tasks(bigint, integer) is
+  'The tasks of a job: the failed first, then the open ones.';
+
+-- Starts what is due, of one job's app or of all; what the worker function does.
+create function supasaasy.start_work(
+  p_job_id bigint default null,
+  p_max_tasks integer default null
+)
+returns integer
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+  if p_max_tasks < 1 or p_max_tasks > 1000 then
+    raise exception using
+      errcode = '22023',
+      message = format('cannot start %s tasks', p_max_tasks),
+      hint = 'Give max_tasks from 1 to 1000, or leave it out.';
+  end if;
+  perform supasaasy.expire_leases(500);
+  return supasaasy.start_tasks(
+    coalesce(p_max_tasks, 100),
+    case when p_job_id is not null then (supasaasy.find_job(p_job_id)).app_key end
+  );
+end;
+$$;
+
+-- Definer: functions hold no grant on the queue.
+comment on function supasaasy.start_work(bigint, integer) is
+  'Starts due tasks, of a job''s app or of all apps; returns how many.';
+
+-- Polls, since whatever it waits for happens in other transactions: call it outside of one.
+create procedure supasaasy.wait(
+  p_job_id bigint,
+  p_timeout interval default '10 minutes'
+)
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_end timestamptz := clock_timestamp() + p_timeout;
+  v_job supasaasy.sync_jobs%rowtype;
+  v_progress text;
+  v_shown text;
+begin
+  loop
+    v_job := supasaasy.find_job(p_job_id);
+    select string_agg(
+      format('%s %s%% (%s rows)', p.resource, p.progress_percentage,
+        p.inserted + p.updated + p.unchanged), ', '
+    )
+    into v_progress
+    from supasaasy.job_progress(p_job_id) p;
+    if v_progress is distinct from v_shown then
+      raise notice 'job % is %: %', p_job_id, v_job.status, v_progress;
+      v_shown := v_progress;
+    end if;
+    exit when v_job.completed_at is not null;
+    if clock_timestamp() > v_end then
+      raise notice 'job % is still % after %', p_job_id, v_job.status, p_timeout;
+      return;
+    end if;
+    perform pg_sleep(0.5);
+  end loop;
+  if v_job.status <> 'completed' then
+    raise notice 'job % %: %', p_job_id, v_job.status, coalesce(v_job.error_message, 'no message');
+  end if;
+end;
+$$;
+
+comment on procedure supasaasy.wait(bigint, interval) is
+  'Waits until a job has ended, or for so long, and says how far it is whenever that changes.';
+
+-- Counting stops at ten thousand rows; beyond, what the last complete listing counted is shown.
+create view supasaasy.status
+with (security_invoker = true)
+as
+select
+  a.app_key,
+  o.resource,
+  case
+    when a.deleting_since is not null then 'being deleted'
+    when not a.enabled then 'disabled'
+    when supasaasy.breaker_state(a) <> 'closed' then 'breaker ' || supasaasy.breaker_state(a)
+    when run.status = 'held' then 'sweep held'
+    when run.id is not null then run.status
+    when last.status = 'failed' then 'failed'
+    when s.complete_as_of is null then 'never synced'
+    else 'synced'
+  end as status,
+  s.complete_as_of,
+  supasaasy.clock() - s.complete_as_of as lag,
+  success.ended_at as last_success_at,
+  run.job_id as running_job_id,
+  job.mode as running_mode,
+  case when run.id is not null then supasaasy.run_progress(run) end as progress_percentage,
+  case
+    when counted.rows <= 10000 then counted.rows
+    else coalesce(listed.compared, counted.rows)
+  end as rows,
+  queued.tasks as backlog,
+  queued.retries,
+  queued.due_at as next_attempt_at,
+  limited.until as rate_limited_until,
+  supasaasy.breaker_state(a) as breaker,
+  a.breaker_retry_at,
+  coalesce(
+    a.breaker_message,
+    run.note,
+    queued.error_message,
+    case when last.status = 'failed' then failed.error_message end,
+    a.webhook_error
+  ) as last_error,
+  planned.next_at as next_scheduled_at
+from supasaasy.apps a
+cross join lateral unnest(supasaasy.app_resources(a.app_key)) as k (collection_key)
+join supasaasy.resources o on o.collection_key = k.collection_key
+-- A child is listed with its parent, so its runs are its parent's.
+cross join lateral (
+  select coalesce(o.parent_collection_key, o.collection_key) as key
+) root
+left join supasaasy.resources feed on feed.connector = a.connector and feed.is_feed
+left join supasaasy.sync_state s
+  on s.app_key = a.app_key and s.collection_key = o.collection_key
+left join lateral (
+  select r.*
+  from supasaasy.sync_runs r
+  where r.app_key = a.app_key
+    and r.status in ('pending', 'running', 'sweeping', 'held')
+    and (r.collection_key = root.key or (r.collection_key = feed.collection_key and root.key = any (r.covers)))
+  order by r.status = 'pending', r.id
+  limit 1
+) run on true
+left join supasaasy.sync_jobs job on job.id = run.job_id
+left join lateral (
+  select r.id, r.status
+  from supasaasy.sync_runs r
+  where r.app_key = a.app_key
+    and r.status in ('completed', 'failed')
+    and (r.collection_key = root.key or (r.collection_key = feed.collection_key and root.key = any (r.covers)))
+  order by r.id desc
+  limit 1
+) last on true
+left join lateral (
+  select r.ended_at
+  from supasaasy.sync_runs r
+  where r.app_key = a.app_key
+    and r.status = 'completed'
+    and (r.collection_key = root.key or (r.collection_key = feed.collection_key and root.key = any (r.covers)))
+  order by r.id desc
+  limit 1
+) success on true
+left join lateral (
+  select r.compared
+  from supasaasy.sync_runs r
+  where r.app_key = a.app_key and r.collection_key = o.collection_key and r.status = 'completed'
+  order by r.id desc
+  limit 1
+) listed on true
+left join lateral (
+  select t.error_message
+  from supasaasy.sync_tasks t
+  where t.run_id = last.id and t.state = 'failed'
+  order by t.id desc
+  limit 1
+) failed on true
+cross join lateral (
+  select count(*) as rows
+  from (
+    select
+    from supasaasy.entities e
+    where e.app_key = a.app_key and e.collection_key = o.collection_key
+    limit 10001
+  ) e
+) counted
+cross join lateral (
+  select
+    count(*) as tasks,
+    count(*) filter (where t.attempts > 0) as retries,
+    min(t.run_after) filter (where t.state = 'waiting') as due_at,
+    max(t.error_message) as error_message
+  from (
+    select t.attempts, t.run_after, t.state, t.error_message
+    from supasaasy.sync_tasks t
+    where t.app_key = a.app_key
+      and t.collection_key = o.collection_key
+      and t.state in ('pending', 'waiting')
+    limit 10000
+  ) t
+) queued
+left join lateral (
+  select max(b.next_at) as until
+  from supasaasy.rate_budgets b
+  where b.app_key = a.app_key
+    and b.endpoint in ('*', o.endpoint)
+    and b.factor < 1
+    and b.next_at > supasaasy.clock()
+) limited on true
+left join lateral (
+  select min(c.next_at) as next_at
+  from supasaasy.schedules c
+  where c.app_key = a.app_key
+    and c.enabled
+    and (c.resources is null or root.key = any (c.resources))
+) planned on true;
+
+comment on view supasaasy.status is
+  'Each resource of each app: how complete it is, what is under way, and what is wrong.';
+
+-- sql/405_why.sql
+
+-- Owns answering why a record is not here, or not as the provider shows it: one sentence, the first
+-- reason that holds.
+
+create function supasaasy.why_not_synced(
+  p_app_key text,
+  p_collection_key text,
+  p_external_id text
+)
+returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_collection text := supasaasy.find_collection(v_app.connector, p_collection_key);
+  v_what text := format('%s %s of %s', v_collection, left(p_external_id, 80), p_app_key);
+  v_entity supasaasy.entities%rowtype;
+  v_tombstone supasaasy.tombstones%rowtype;
+  v_task supasaasy.sync_tasks%rowtype;
+  v_state supasaasy.sync_state%rowtype;
+  v_status supasaasy.status%rowtype;
+begin
+  if p_external_id is null or length(p_external_id) not between 1 and 255 then
+    raise exception using
+      errcode = '22023',
+      message = format('no %s can have the id "%s"',
+        v_collection, coalesce(left(p_external_id, 60), 'null')),
+      hint = 'An id is a text of 1 to 255 characters.';
+  end if;
+  select e.* into v_entity
+  from supasaasy.entities e
+  where e.app_key = p_app_key
+    and e.collection_key = v_collection
+    and e.external_id = p_external_id;
+  select t.* into v_tombstone
+  from supasaasy.tombstones t
+  where t.app_key = p_app_key
+    and t.collection_key = v_collection
+    and t.external_id = p_external_id;
+  select t.* into v_task
+  from supasaasy.sync_tasks t
+  where t.app_key = p_app_key
+    and t.collection_key = v_collection
+    and t.external_id = p_external_id
+    and t.kind = 'revalidate'
+    and t.state in ('pending', 'waiting', 'leased');
+  select s.* into v_state
+  from supasaasy.sync_state s
+  where s.app_key = p_app_key and s.collection_key = v_collection;
+  select s.* into v_status
+  from supasaasy.status s
+  where s.app_key = p_app_key
+    and s.resource = (
+      select r.resource from supasaasy.resources r where r.collection_key = v_collection
+    );
+
+  return case
+    when v_tombstone.observed_until = 'infinity' then format(
+      '%s was erased here on %s and is kept out for good.', v_what, v_tombstone.deleted_at)
+    when v_app.deleting_since is not null then format(
+      '%s is being deleted since %s, with all its rows.', p_app_key, v_app.deleting_since)
+    when not v_collection = any (supasaasy.app_resources(p_app_key)) then format(
+      '%s is not synced: the config of %s leaves %s out of sync_resources.',
+      v_what, p_app_key, v_collection)
+    when not v_app.enabled then format(
+      '%s is %s: the app is disabled (update supasaasy.apps set enabled = true where app_key = %L).',
+      v_what, case when v_entity.id is null then 'not here' else 'not kept up to date' end, p_app_key)
+    when v_app.breaker_opened_at is not null then format(
+      '%s is %s: nothing of %s works since %s (%s); the next attempt is at %s.',
+      v_what, case when v_entity.id is null then 'not here' else 'not kept up to date' end,
+      p_app_key, v_app.breaker_opened_at, v_app.breaker_message, v_app.breaker_retry_at)
+    when v_task.id is not null then format(
+      '%s is being fetched: task %s is %s%s%s.', v_what, v_task.id, v_task.state,
+      case when v_task.run_after > supasaasy.clock() then format(' until %s', v_task.run_after) else '' end,
+      coalesce(' (last error: ' || v_task.error_message || ')', ''))
+    when v_entity.id is not null and v_app.sync_from > v_entity.source_created_at then format(
+      '%s is here, but was created before sync_from (%s), so it is not kept up to date.',
+      v_what, v_app.sync_from)
+    when v_entity.id is not null then format(
+      '%s is here as it was observed at %s; what changed before %s is in it.',
+      v_what, v_entity.observed_at,
+      coalesce(greatest(v_state.complete_as_of, v_entity.observed_at), v_entity.observed_at))
+    when v_tombstone.external_id is not null then format(
+      '%s was deleted at the provider, which was seen here on %s.', v_what, v_tombstone.deleted_at)
+    when v_status.running_job_id is not null then format(
+      '%s is not here yet: job %s (%s) is %s, %s%% done%s.', v_what, v_status.running_job_id,
+      v_status.running_mode, v_status.status, v_status.progress_percentage,
+      coalesce(' (' || v_status.last_error || ')', ''))
+    when v_status.status = 'failed' then format(
+      '%s is not here: the last sync of %s failed (%s).', v_what, v_collection, v_status.last_error)
+    when v_state.complete_as_of is null then format(
+      '%s is not here: %s was never synced (select supasaasy.sync(%L)).',
+      v_what, v_collection, p_app_key)
+    else format(
+      '%s is not here: the provider listed no such object by %s%s; to ask for it: '
+        || 'select supasaasy.refetch(%L, %L, %L).',
+      v_what, v_state.complete_as_of,
+      coalesce(', and what was created before ' || v_app.sync_from || ' is left out', ''),
+      p_app_key, p_collection_key, p_external_id)
+  end;
+end;
+$$;
+
+comment on function supasaasy.why_not_synced(text, text, text) is
+  'Why a record is not here, or how fresh it is: one sentence.';
+
+-- sql/410_doctor.sql
+
+-- Owns doctor: whether everything that the engine stands on is there and works, each fault with what
+-- fixes it. ok is null for what cannot be known yet.
+
+create function supasaasy.doctor()
+returns table (
+  check_name text,
+  ok boolean,
+  detail text,
+  hint text
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := supasaasy.clock();
+  v_beat supasaasy.heartbeat%rowtype := supasaasy.beat();
+  v_missing text;
+  v_extensions boolean;
+  v_url text := coalesce(
+    supasaasy.setting('functions_url'),
+    nullif(current_setting('supasaasy.functions_url', true), '')
+  );
+begin
+  select string_agg(n.name, ', ')
+  into v_missing
+  from unnest(array['pg_cron', 'pg_net', 'supabase_vault']) as n (name)
+  where not exists (select from pg_catalog.pg_extension e where e.extname = n.name);
+  v_extensions := v_missing is null;
+  return query select
+    'extensions', v_extensions,
+    coalesce('missing: ' || v_missing, 'pg_cron, pg_net and supabase_vault are installed'),
+    format('create extension %s;', v_missing);
+  if not v_extensions then
+    return;
+  end if;
+
+  return query
+  select
+    'heartbeat',
+    coalesce(j.active, false) and coalesce(v_beat.ticked_at > v_now - f.late, false),
+    case
+      when j.active is null then 'pg_cron has no job supasaasy-tick'
+      when not j.active then 'the cron job supasaasy-tick is not active'
+      when v_beat.ticked_at is null then 'tick() has not run yet'
+      else format('tick() last ran at %s, and should every %s', v_beat.ticked_at, f.every)
+    end,
+    case
+      when not coalesce(j.active, false) then 'select supasaasy.schedule_tick();'
+      else 'Is pg_cron running? select * from cron.job_run_details order by runid desc limit 5;'
+    end
+  from (
+    select
+      case when supasaasy.cron_knows_seconds() then '2 seconds' else 'minute' end as every,
+      case when supasaasy.cron_knows_seconds() then interval '30 seconds' else interval '3 minutes' end as late
+  ) f
+  left join cron.job j on j.jobname = 'supasaasy-tick';
+
+  return query
+  select 'schedules', count(*) = 0,
+    coalesce(string_agg(p.problem, '; '), 'every enabled schedule has its cron job and is on time'),
+    'update supasaasy.schedules set enabled = enabled where enabled;'
+  from (
+    select format('no cron job for %s', s.cron) as problem
+    from supasaasy.schedules s
+    where s.enabled
+      and not exists (
+        select from cron.job j
+        where j.jobname = supasaasy.cron_job_name(s.cron) and j.schedule = s.cron and j.active
+      )
+    union
+    select format('%s of %s: %s', s.cron, s.app_key, coalesce(s.error_message, s.state))
+    from supasaasy.schedule_status s
+    where s.state in ('missed', 'refused')
+  ) p;
+
+  return query select
+    'functions_url', v_url is not null,
+    coalesce(v_url, 'nothing says where the edge functions are'),
+    'select supasaasy.set_setting(''functions_url'', ''https://<project>.supabase.co/functions/v1'');';
+  if v_url is not null then
+    return query select * from supasaasy.examine_functions(v_beat);
+  end if;
+
+  return query
+  select 'grants', count(*) = 0,
+    coalesce(string_agg(p.problem, '; '), 'service_role may call the API, nobody else may'),
+    'grant usage on schema supasaasy to service_role; grant execute on function ... to service_role; '
+      || 'revoke all on schema supasaasy from anon, authenticated, public;'
+  from (
+    select 'service_role may not use the schema' as problem
+    where not has_schema_privilege('service_role', 'supasaasy', 'usage')
+    union all
+    select format('service_role may not execute %s', p.oid::regprocedure)
+    from pg_catalog.pg_proc p
+    where p.pronamespace = 'supasaasy'::regnamespace
+      and p.prosecdef
+      and not has_function_privilege('service_role', p.oid, 'execute')
+    union all
+    select format('%s may use the schema', r.name)
+    from unnest(array['anon', 'authenticated']) as r (name)
+    where has_schema_privilege(r.name, 'supasaasy', 'usage')
+    union all
+    select format('row level security is off for %s', c.relname)
+    from pg_catalog.pg_class c
+    where c.relnamespace = 'supasaasy'::regnamespace and c.relkind = 'r' and not c.relrowsecurity
+  ) p;
+
+  return query
+  select
+    'api key of ' || a.app_key,
+    case
+      when supasaasy.has_secret(a.app_key, 'api_key') then true
+      when a.config -> 'api_key_env' is null then false
+      when v_beat.pong_at is null then null
+      else not a.config ->> 'api_key_env' = any (v_beat.missing_env)
+    end,
+    case
+      when supasaasy.has_secret(a.app_key, 'api_key') then 'in Vault'
+      when a.config -> 'api_key_env' is null then 'neither in Vault nor named by config.api_key_env'
+      when v_beat.pong_at is null then 'known once the functions have answered'
+      when a.config ->> 'api_key_env' = any (v_beat.missing_env)
+        then format('the functions have no %s', a.config ->> 'api_key_env')
+      else format('in %s', a.config ->> 'api_key_env')
+    end,
+    format('supabase secrets set %s=... or select supasaasy.set_secret(%L, ''api_key'', ''...'');',
+      coalesce(a.config ->> 'api_key_env', 'STRIPE_API_KEY'), a.app_key)
+  from supasaasy.apps a
+  where a.enabled
+  order by a.app_key;
+
+  return query
+  select 'webhooks of ' || a.app_key,
+    a.webhook_error is null and not coalesce(a.config ->> 'webhook_secret_env' = any (v_beat.missing_env), false),
+    coalesce(
+      a.webhook_error,
+      case when a.config ->> 'webhook_secret_env' = any (v_beat.missing_env)
+        then format('the functions have no %s', a.config ->> 'webhook_secret_env') end,
+      'nothing is known to be wrong'
+    ),
+    format('select supasaasy.set_secret(%L, ''webhook_secret'', ''...'');', a.app_key)
+  from supasaasy.apps a
+  where a.enabled
+    and (a.config ? 'webhook_secret_env' or supasaasy.has_secret(a.app_key, 'webhook_secret')
+      or a.webhook_error is not null)
+  order by a.app_key;
+
+  return query
+  select 'circuit breaker of ' || a.app_key, false,
+    format('%s since %s: %s', supasaasy.breaker_state(a), a.breaker_opened_at, a.breaker_message),
+    format('Put the cause right, then: select supasaasy.sync(%L);', a.app_key)
+  from supasaasy.apps a
+  where a.breaker_opened_at is not null
+  order by a.app_key;
+
+  return query
+  select 'sweeps', count(*) = 0, coalesce(string_agg(r.note, '; '), 'none is held'),
+    'select supasaasy.confirm_sweep(job_id), or select supasaasy.cancel(job_id);'
+  from supasaasy.sync_runs r
+  where r.status = 'held';
+
+  return query
+  select 'clocks', count(*) = 0,
+    coalesce(
+      string_agg(format('the clock of %s is off by %s', a.app_key, a.clock_skew), '; '),
+      'no provider''s clock is seen to be off by more than 30 seconds'
+    ),
+    'Events can be ordered only as finely as the clocks agree; is the time of this database right?'
+  from supasaasy.apps a
+  where a.clock_skew > interval '30 seconds';
+end;
+$$;
+
+comment on function supasaasy.doctor() is
+  'Checks what the engine stands on: each check, whether it is well, and what fixes it.';
+
+-- A function is asked by pg_net, after this transaction: what is known is its answer to the last
+-- question, or a page that it brought lately.
+create function supasaasy.examine_functions(p_beat supasaasy.heartbeat)
+returns table (
+  check_name text,
+  ok boolean,
+  detail text,
+  hint text
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := supasaasy.clock();
+  v_status integer;
+  v_error text;
+  v_answered boolean := p_beat.pong_at >= p_beat.ping_at;
+  v_overdue boolean := p_beat.ping_at < v_now - interval '20 seconds';
+  v_unknown text;
+begin
+  if p_beat.ping_at is null
+    or p_beat.ping_at < v_now - interval '1 minute'
+    or (v_answered and p_beat.pong_at < v_now - interval '10 seconds')
+  then
+    perform supasaasy.ping();
+  end if;
+  select r.status_code, coalesce(r.error_msg, case when r.timed_out then 'no answer in time' end)
+  into v_status, v_error
+  from net._http_response r
+  where r.id = p_beat.ping_request;
+
+  return query select
+    'functions answer',
+    case
+      when v_answered or v_status = 202 then true
+      when v_status is not null or v_error is not null or v_overdue then false
+    end,
+    case
+      when v_answered or v_status = 202 then 'fetch-page answers'
+      when v_status = 401 then 'fetch-page answers 401: it wants a JWT'
+      when v_status = 404 then 'fetch-page answers 404: it is not deployed'
+      when v_status is not null then format('fetch-page answers %s', v_status)
+      when v_error is not null then format('fetch-page does not answer: %s', v_error)
+      when v_overdue then 'pg_net has not sent the question: its worker does not run'
+      else 'asked just now'
+    end,
+    case
+      when v_status = 401 then 'config.toml must say verify_jwt = false for [functions.fetch-page]'
+      when v_status = 404 then 'supabase functions deploy fetch-page webhook sync worker job-status'
+      when v_status is null and v_error is null and v_overdue then 'select net.worker_restart();'
+      when v_status is null and v_error is null then 'Run doctor() again in a few seconds.'
+      else 'Is the setting functions_url right? Are the functions running? See their logs.'
+    end;
+
+  return query select
+    'functions reach the database',
+    case
+      when v_answered then true
+      when v_status = 202 and p_beat.ping_at < v_now - interval '5 seconds' then false
+    end,
+    case
+      when v_answered then format('they answered by an RPC at %s', p_beat.pong_at)
+      when v_status = 202 then 'fetch-page answered 202, but its RPC did not arrive'
+      else 'known once fetch-page answers'
+    end,
+    'Expose the schema supasaasy (Settings, API, Exposed schemas; config.toml: [api] schemas), and see '
+      || 'the logs of fetch-page: is the service key of the functions this project''s?';
+
+  select string_agg(distinct a.connector, ', ')
+  into v_unknown
+  from supasaasy.apps a
+  where a.enabled and not a.connector = any (p_beat.connectors);
+  if v_answered then
+    return query select
+      'connectors', v_unknown is null,
+      coalesce('the functions do not have: ' || v_unknown, 'the functions have all in use'),
+      'Deploy the functions again: they are older than this schema.';
+  end if;
+end;
+$$;
+
+comment on function supasaasy.examine_functions(supasaasy.heartbeat) is
+  'What is known of the edge functions; asks them anew.';
+
+-- sql/420_alerts.sql
+
+-- Owns alerts: what somebody should look at, once when it begins and once when it has ended, as a row,
+-- a notification on the channel supasaasy_alerts, and a request to alert_url if that is set.
+
+create table supasaasy.alerts (
+  id bigint generated always as identity primary key,
+  app_key text not null,
+  kind text not null,
+  subject text not null,
+  message text not null,
+  raised_at timestamptz not null default supasaasy.clock(),
+  resolved_at timestamptz,
+  constraint kind_is_known
+    check (kind in ('job_failed', 'breaker_open', 'sweep_held', 'stale', 'schedule_missed'))
+);
+
+comment on table supasaasy.alerts is
+  'What needs somebody''s attention: raised once, resolved when its cause has gone.';
+comment on column supasaasy.alerts.subject is
+  'What it is about: a job, a resource, a cron expression.';
+
+create unique index alerts_open_idx on supasaasy.alerts (app_key, kind, subject)
+where resolved_at is null;
+create index alerts_resolved_idx on supasaasy.alerts (resolved_at) where resolved_at is not null;
+
+-- What is wrong just now, as alerts see it.
+create view supasaasy.alert_causes
+with (security_invoker = true)
+as
+select a.app_key, 'breaker_open' as kind, 'circuit breaker' as subject, a.breaker_message as message
+from supasaasy.apps a
+where a.breaker_opened_at is not null and a.enabled
+union all
+select r.app_key, 'sweep_held', format('job %s, %s', r.job_id, r.collection_key), r.note
+from supasaasy.sync_runs r
+where r.status = 'held'
+union all
+-- A failed job matters until the same was synced.
+select j.app_key, 'job_failed', format('job %s', j.id), coalesce(j.error_message, 'no message')
+from supasaasy.sync_jobs j
+where j.status = 'failed'
+  and not exists (
+    select from supasaasy.sync_jobs n
+    where n.app_key = j.app_key
+      and n.id > j.id
+      and n.status = 'completed'
+      and n.mode <> 'verify'
+      and n.resources @> j.resources
+  )
+union all
+select s.app_key, 'schedule_missed', format('%s %s', s.cron, s.mode),
+  coalesce(s.error_message, format('it should have run at %s', s.next_at))
+from supasaasy.schedule_status s
+where s.state in ('missed', 'refused')
+union all
+select s.app_key, 'stale', s.collection_key,
+  format('complete as of %s only', s.complete_as_of)
+from supasaasy.sync_state s
+join supasaasy.apps a on a.app_key = s.app_key and a.enabled
+where s.complete_as_of < supasaasy.clock() - supasaasy.setting('stale_after')::interval
+  and s.collection_key = any (supasaasy.app_resources(s.app_key))
+  and exists (select from supasaasy.schedules c where c.app_key = s.app_key and c.enabled);
+
+comment on view supasaasy.alert_causes is
+  'What alerts are raised for, as it is now.';
+
+create function supasaasy.watch()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_alert record;
+  v_body jsonb;
+  v_changes integer := 0;
+begin
+  for v_alert in
+    with resolved as (
+      update supasaasy.alerts l
+      set resolved_at = supasaasy.clock()
+      where l.resolved_at is null
+        and not exists (
+          select from supasaasy.alert_causes c
+          where c.app_key = l.app_key and c.kind = l.kind and c.subject = l.subject
+        )
+      returning l.app_key, l.kind, l.subject, l.message, 'resolved' as state
+    ),
+    raised as (
+      insert into supasaasy.alerts (app_key, kind, subject, message)
+      select c.app_key, c.kind, c.subject, left(c.message, 1000)
+      from supasaasy.alert_causes c
+      on conflict (app_key, kind, subject) where resolved_at is null do nothing
+      returning app_key, kind, subject, message, 'raised' as state
+    )
+    select * from resolved
+    union all
+    select * from raised
+  loop
+    v_changes := v_changes + 1;
+    v_body := jsonb_build_object(
+      'state', v_alert.state,
+      'app_key', v_alert.app_key,
+      'kind', v_alert.kind,
+      'subject', v_alert.subject,
+      'message', v_alert.message
+    );
+    perform pg_notify('supasaasy_alerts', v_body::text);
+    if supasaasy.setting('alert_url') is not null then
+      perform net.http_post(url := supasaasy.setting('alert_url'), body := v_body);
+    end if;
+  end loop;
+  return v_changes;
+end;
+$$;
+
+comment on function supasaasy.watch() is
+  'Raises and resolves alerts, and tells of each change once; returns how many.';
+
+-- sql/430_retention.sql
+
+-- Owns what is forgotten, and when: a step a table, each of a bounded number of rows, so that tick can
+-- run them all. What a user may want to keep longer is a setting.
+
+create function supasaasy.forget_seen(p_limit integer)
+returns integer
+language sql
+volatile
+set search_path = ''
+as $$
+  with gone as (
+    delete from supasaasy.sync_seen s
+    using (
+      select o.run_id, o.external_id
+      from supasaasy.sync_seen o
+      where o.run_id = (
+        select m.run_id
+        from supasaasy.sync_seen m
+        left join supasaasy.sync_runs r on r.id = m.run_id
+        where m.external_id = ''
+          and (
+            r.id is null
+            or r.status in ('completed', 'cancelled')
+            or (r.status = 'failed' and exists (
+              select from supasaasy.sync_runs n
+              where n.app_key = r.app_key
+                and n.collection_key = r.collection_key
+                and n.id > r.id
+            ))
+          )
+        order by m.run_id
+        limit 1
+      )
+      order by o.external_id desc
+      limit p_limit
+    ) old
+    where s.run_id = old.run_id and s.external_id = old.external_id
+    returning 1
+  )
+  select count(*)::integer from gone;
+$$;
+
+comment on function supasaasy.forget_seen(integer) is
+  'Forgets what ended runs have listed, some rows at a time, the marker last.';
+
+-- Tombstones below a floor are no longer needed: what is older than it is fetched, not written.
+create function supasaasy.forget_tombstones(p_limit integer)
+returns integer
+language sql
+volatile
+set search_path = ''
+as $$
+  with gone as (
+    delete from supasaasy.tombstones t
+    using (
+      select o.app_key, o.collection_key, o.external_id
+      from supasaasy.tombstones o
+      join supasaasy.sync_state s
+        on s.app_key = o.app_key
+        and s.collection_key = o.collection_key
+      where o.deleted_at < supasaasy.clock() - supasaasy.setting('tombstone_retention')::interval
+        and o.observed_until < s.floor
+        and s.floor_from is null
+      order by o.deleted_at
+      limit p_limit
+    ) old
+    where t.app_key = old.app_key
+      and t.collection_key = old.collection_key
+      and t.external_id = old.external_id
+    returning 1
+  )
+  select count(*)::integer from gone;
+$$;
+
+comment on function supasaasy.forget_tombstones(integer) is
+  'Forgets tombstones that are old, and below the floor of their collection.';
+
+create function supasaasy.forget_events(p_limit integer)
+returns integer
+language sql
+volatile
+set search_path = ''
+as $$
+  with gone as (
+    delete from supasaasy.seen_events e
+    using (
+      select o.app_key, o.event_id
+      from supasaasy.seen_events o
+      where o.seen_at < supasaasy.clock() - supasaasy.setting('event_id_retention')::interval
+      order by o.seen_at
+      limit p_limit
+    ) old
+    where e.app_key = old.app_key and e.event_id = old.event_id
+    returning 1
+  )
+  select count(*)::integer from gone;
+$$;
+
+comment on function supasaasy.forget_events(integer) is
+  'Forgets the ids of events that were applied long ago.';
+
+-- A job goes with its runs and findings once its tasks have gone; the last of an app that completed
+-- stays, so that status can show it.
+create function supasaasy.forget_jobs(p_limit integer)
+returns integer
+language sql
+volatile
+set search_path = ''
+as $$
+  with old as materialized (
+    select j.id
+    from supasaasy.sync_jobs j
+    where j.completed_at < supasaasy.clock() - supasaasy.setting('job_retention')::interval
+      and exists (
+        select from supasaasy.sync_jobs n
+        where n.app_key = j.app_key and n.id > j.id and n.status = 'completed'
+      )
+    order by j.completed_at
+    limit 100
+  ),
+  tasks as materialized (
+    select t.id
+    from old o
+    join supasaasy.sync_runs r on r.job_id = o.id
+    join supasaasy.sync_tasks t on t.run_id = r.id
+    limit p_limit
+  ),
+  gone_tasks as (
+    delete from supasaasy.sync_tasks t
+    using tasks g
+    where t.id = g.id
+    returning 1
+  ),
+  gone_jobs as (
+    delete from supasaasy.sync_jobs j
+    using old o
+    where j.id = o.id
+      and not exists (
+        select from supasaasy.sync_runs r
+        join supasaasy.sync_tasks t on t.run_id = r.id
+        where r.job_id = o.id
+      )
+    returning 1
+  )
+  select ((select count(*) from gone_tasks) + (select count(*) from gone_jobs))::integer;
+$$;
+
+comment on function supasaasy.forget_jobs(integer) is
+  'Forgets jobs that ended long ago, their tasks first.';
+
+create function supasaasy.forget_tasks(p_limit integer)
+returns integer
+language sql
+volatile
+set search_path = ''
+as $$
+  with gone as (
+    delete from supasaasy.sync_tasks t
+    where t.id in (
+      select o.id
+      from supasaasy.sync_tasks o
+      where o.run_id is null
+        and o.finished_at < supasaasy.clock() - supasaasy.setting('task_retention')::interval
+      order by o.finished_at
+      limit p_limit
+    )
+    returning 1
+  )
+  select count(*)::integer from gone;
+$$;
+
+comment on function supasaasy.forget_tasks(integer) is
+  'Forgets ended tasks that belong to no job.';
+
+create function supasaasy.forget_webhook_logs(p_limit integer)
+returns integer
+language sql
+volatile
+set search_path = ''
+as $$
+  with gone as (
+    delete from supasaasy.webhook_logs w
+    where w.id in (
+      select o.id
+      from supasaasy.webhook_logs o
+      where o.created_at < supasaasy.clock() - supasaasy.setting('webhook_log_retention')::interval
+        or o.id <= (
+          select l.id
+          from supasaasy.webhook_logs l
+          order by l.id desc
+          offset supasaasy.setting('webhook_log_rows')::integer
+          limit 1
+        )
+      order by o.id
+      limit p_limit
+    )
+    returning 1
+  )
+  select count(*)::integer from gone;
+$$;
+
+comment on function supasaasy.forget_webhook_logs(integer) is
+  'Forgets logged webhooks that are old, or more than are kept.';
+
+create function supasaasy.forget_alerts(p_limit integer)
+returns integer
+language sql
+volatile
+set search_path = ''
+as $$
+  with gone as (
+    delete from supasaasy.alerts l
+    where l.id in (
+      select o.id
+      from supasaasy.alerts o
+      where o.resolved_at < supasaasy.clock() - supasaasy.setting('alert_retention')::interval
+      order by o.resolved_at
+      limit p_limit
+    )
+    returning 1
+  )
+  select count(*)::integer from gone;
+$$;
+
+comment on function supasaasy.forget_alerts(integer) is
+  'Forgets alerts whose cause has long gone.';
+
+-- pg_cron forgets nothing by itself. Only runs of our own jobs go; others are not looked at beyond the
+-- oldest ten thousand.
+create function supasaasy.forget_cron_runs(p_limit integer)
+returns integer
+language sql
+volatile
+set search_path = ''
+as $$
+  with oldest as materialized (
+    select d.runid, d.jobid, d.end_time
+    from cron.job_run_details d
+    order by d.runid
+    limit 10000
+  ),
+  gone as (
+    delete from cron.job_run_details d
+    where d.runid in (
+      select o.runid
+      from oldest o
+      join cron.job j on j.jobid = o.jobid and starts_with(j.jobname, 'supasaasy-')
+      where o.end_time < supasaasy.clock() - supasaasy.setting('cron_log_retention')::interval
+      order by o.runid
+      limit p_limit
+    )
+    returning 1
+  )
+  select count(*)::integer from gone;
+$$;
+
+comment on function supasaasy.forget_cron_runs(integer) is
+  'Forgets what pg_cron recorded of our jobs long ago.';
+
+create function supasaasy.clean_up()
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_app_key text;
+  v_busy boolean := false;
+begin
+  for v_app_key in
+    select a.app_key from supasaasy.apps a where a.deleting_since is not null order by a.app_key limit 3
+  loop
+    v_busy := not supasaasy.remove_app_rows(v_app_key, 5000) or v_busy;
+  end loop;
+  return greatest(
+    supasaasy.forget_seen(20000) / 20,
+    supasaasy.forget_tombstones(1000),
+    supasaasy.forget_events(1000),
+    supasaasy.forget_jobs(1000),
+    supasaasy.forget_tasks(1000),
+    supasaasy.forget_webhook_logs(1000),
+    supasaasy.forget_alerts(1000),
+    supasaasy.forget_cron_runs(1000)
+  ) >= 1000 or v_busy;
+end;
+$$;
+
+comment on function supasaasy.clean_up() is
+  'One step of forgetting what is past its retention; whether there is more to do at once.';
+
+select supasaasy.schedule_tick();
 
 -- connectors/stripe/connector.sql
 
@@ -5350,7 +8135,7 @@ comment on view supasaasy.stripe_subscription_items is
 revoke all on schema supasaasy from public, anon, authenticated;
 revoke all on all tables in schema supasaasy from public, anon, authenticated, service_role;
 revoke all on all sequences in schema supasaasy from public, anon, authenticated, service_role;
-revoke all on all functions in schema supasaasy from public, anon, authenticated, service_role;
+revoke all on all routines in schema supasaasy from public, anon, authenticated, service_role;
 
 grant usage on schema supasaasy to service_role;
 
@@ -5362,7 +8147,9 @@ grant execute on function
   supasaasy.refetch(text, text, text),
   supasaasy.confirm_sweep(bigint),
   supasaasy.manage_webhook(text),
-  supasaasy.job_status(bigint)
+  supasaasy.job_status(bigint),
+  supasaasy.job_progress(bigint),
+  supasaasy.job_tasks(bigint, integer)
 to service_role;
 
 -- For the edge functions.
@@ -5375,7 +8162,11 @@ grant execute on function
   supasaasy.webhook_app(text),
   supasaasy.complete_webhook(bigint, uuid, text, text, text),
   supasaasy.receive_event(text, jsonb),
-  supasaasy.report_webhook_error(text, text)
+  supasaasy.report_webhook_error(text, text),
+  supasaasy.log_webhook(text, text, text, jsonb, text, integer, text, text, integer),
+  supasaasy.pong(uuid, text[], text[]),
+  supasaasy.start_work(bigint, integer),
+  supasaasy.admit_request()
 to service_role;
 
 -- The data. Views are security_invoker, so what they stand on is granted with them.

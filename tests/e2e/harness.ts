@@ -181,6 +181,7 @@ async function clean(sql: Sql, gateway: string): Promise<void> {
   await sql`delete from vault.secrets where name like 'supasaasy/%'`;
   for (
     const [name, value] of [
+      ['breaker_wait', '200 milliseconds'],
       ['functions_url', `${gateway}/functions/v1`],
       ['lease', '6 seconds'],
       ['start_token_ttl', '6 seconds'],

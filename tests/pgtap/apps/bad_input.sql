@@ -39,8 +39,8 @@ select pg_temp.refused('a', 'stripe', '[]',
   'config of app "a" is not a JSON object', 'config is an object');
 select pg_temp.refused('a', 'stripe', '{"api_key_env": "K", "api_kee": 1}',
   'config of app "a" has the unknown key "api_kee"', 'an unknown config key is named');
-select pg_temp.refused('a', 'stripe', '{}',
-  'config of app "a" has no "api_key_env"', 'the key''s variable is required');
+select pg_temp.refused('a', 'stripe', '{"api_key_env": "K", "webhook_logging": "yes"}',
+  'config key "webhook_logging" of app "a" is "yes"', 'webhook_logging has three values');
 select pg_temp.refused('a', 'stripe', '{"api_key_env": 5}',
   'config key "api_key_env" must name an environment variable', 'a variable is named by a text');
 select pg_temp.refused('a', 'stripe', '{"api_key_env": "SUPABASE_SERVICE_ROLE_KEY"}',

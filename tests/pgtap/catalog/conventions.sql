@@ -65,7 +65,8 @@ select bag_eq(
     'sync', 'cancel', 'retry', 'job_status', 'begin_page', 'pin_account', 'complete_page',
     'fail_page', 'release_task', 'refetch', 'confirm_sweep', 'webhook_app',
     'manage_webhook', 'complete_webhook', 'receive_event',
-    'report_webhook_error'
+    'report_webhook_error', 'log_webhook', 'pong', 'start_work', 'admit_request', 'job_progress',
+    'job_tasks'
   ],
   'only what service_role may call is security definer'
 );
@@ -76,7 +77,8 @@ select bag_eq(
     'sync', 'cancel', 'retry', 'job_status', 'begin_page', 'pin_account', 'complete_page',
     'fail_page', 'release_task', 'refetch', 'confirm_sweep', 'webhook_app',
     'manage_webhook', 'complete_webhook', 'receive_event',
-    'report_webhook_error'
+    'report_webhook_error', 'log_webhook', 'pong', 'start_work', 'admit_request', 'job_progress',
+    'job_tasks'
   ],
   'service_role may execute these, and functions that read nothing'
 );

@@ -4,13 +4,13 @@ select plan(7);
 
 select throws_ok(
   $$ select supasaasy.sync('stripe_main') $$,
-  '22023', 'there is no app "stripe_main"',
+  'P0002', 'there is no app "stripe_main"',
   'an app that does not exist is named'
 );
 select tests.have_app();
 select throws_ok(
   $$ select supasaasy.sync('stripe_man') $$,
-  '22023', 'there is no app "stripe_man"',
+  'P0002', 'there is no app "stripe_man"',
   'a misspelt app is named'
 );
 select throws_ok(

@@ -12,16 +12,16 @@ values
 insert into supasaasy.seen_events (app_key, event_id, seen_at)
 values ('stripe_main', 'evt_old', '2026-02-01'), ('stripe_main', 'evt_young', '2026-02-27');
 
-select tests.tick();
+select supasaasy.clean_up();
 select is(tests.buried('stripe_customer'), 'old young', 'without a complete listing no tombstone goes');
 select is((select string_agg(event_id, ' ') from supasaasy.seen_events), 'evt_young',
   'old event ids are forgotten');
 insert into supasaasy.sync_state (app_key, collection_key, complete_as_of, events_as_of, floor, floor_from)
 values ('stripe_main', 'stripe_customer', '2026-02-01', '2026-02-01', '2026-02-01', '2025-01-01');
-select tests.tick();
+select supasaasy.clean_up();
 select is(tests.buried('stripe_customer'), 'old young', 'nor for a listing of a part');
 update supasaasy.sync_state set floor_from = null where true;
-select tests.tick();
+select supasaasy.clean_up();
 select is(tests.buried('stripe_customer'), 'young', 'below the floor old ones are forgotten');
 select tests.observe('stripe_customer', tests.customers(1, 1), '2026-01-02', '2026-01-03', 'event');
 select is(tests.open_tasks('stripe_customer'), 'revalidate:cus_000001',
