@@ -18,6 +18,7 @@ const test = (...args: string[]) => [deno, 'test', '-A', '--reporter=tap', ...ar
 
 const suites: Suite[] = [
   { name: 'pgtap', command: [deno, 'run', '-A', 'tests/pgtap/run.ts'] },
+  { name: 'schema', command: [deno, 'run', '-A', 'tests/pgtap/run.ts', '--schema', 'crm'] },
   { name: 'unit', command: test('connectors', 'functions', 'tests/fakes') },
   { name: 'stack', command: test('supabase') },
   { name: 'property', command: test('tests/property') },

@@ -2,6 +2,7 @@
 
 import { createClient } from '@supabase/supabase-js';
 import { z } from 'zod';
+import { SCHEMA } from './schema.ts';
 
 /** Calls a function of the schema with named arguments. Throws RpcError. */
 export type Rpc = (name: string, args: Record<string, unknown>) => Promise<unknown>;
@@ -45,7 +46,7 @@ export function createRpc(env: (name: string) => string | undefined): Rpc {
   if (!url) throw new Error('SUPABASE_URL is not set');
   const client = createClient(url, serviceKey(env), {
     auth: { persistSession: false, autoRefreshToken: false },
-    db: { schema: 'supasaasy' },
+    db: { schema: SCHEMA },
   });
   return async (name, args) => {
     const { data, error } = await client.rpc(name, args);

@@ -6,6 +6,7 @@ import { type Connector, type PageRequest, ProviderError } from '../../connector
 import { answer, readBody } from '../_shared/http.ts';
 import { repairEvents, repairRows } from '../_shared/repair.ts';
 import { type Rpc, RpcError } from '../_shared/rpc.ts';
+import { SCHEMA } from '../_shared/schema.ts';
 import { begunSchema, endedSchema, type Order, type Start, startSchema } from '../_shared/work.ts';
 
 /** Everything that reaches outside, so that a test can stand in for it. */
@@ -76,7 +77,7 @@ function apiKeyOf(order: Order, deps: Deps): string {
   const name = order.api_key_env;
   const apiKey = name === null ? undefined : deps.env(name);
   if (apiKey) return apiKey;
-  const secret = `select supasaasy.set_secret('${order.app_key}', 'api_key', '...')`;
+  const secret = `select ${SCHEMA}.set_secret('${order.app_key}', 'api_key', '...')`;
   throw new ProviderError(
     'auth',
     name === null

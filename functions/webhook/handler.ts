@@ -11,6 +11,7 @@ import { z } from 'zod';
 import { answer, readBody } from '../_shared/http.ts';
 import { repairEvents } from '../_shared/repair.ts';
 import type { Rpc } from '../_shared/rpc.ts';
+import { SCHEMA } from '../_shared/schema.ts';
 
 /** Everything that reaches outside, so that a test can stand in for it. */
 export interface Deps {
@@ -69,7 +70,7 @@ async function receive(
     await report(
       connector
         ? 'no webhook secret: set config.webhook_secret_env and that environment variable of the ' +
-          `functions, or select supasaasy.set_secret('${appKey}', 'webhook_secret', '...')`
+          `functions, or select ${SCHEMA}.set_secret('${appKey}', 'webhook_secret', '...')`
         : `the functions know no connector "${app.connector}": deploy them again`,
     );
     return answer(500, 'the webhook is not configured');
