@@ -13,7 +13,7 @@ STACK := $(DENO) run -A supabase/local/stack.ts
 CODE := connectors functions supabase tests
 
 .PHONY: help install demo up down reset restart status db test test-pgtap test-unit test-stack test-property test-chaos test-e2e \
-  build fmt lint verify ok
+  build configure add-to fmt lint verify ok
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -68,8 +68,14 @@ test-chaos: install ## kill processes and lose requests alone (CHAOS_SECONDS=30)
 test-e2e: install ## the tests on the whole stack alone
 	@$(DENO) run -A tests/run.ts e2e
 
-build: install ## write supabase/migrations out of sql/ and connectors/
-	@$(DENO) run -A supabase/build.ts
+build: install ## write supabase/migrations out of sql/ and connectors/ (SCHEMA=crm for another name)
+	@$(DENO) run -A supabase/build.ts $(if $(SCHEMA),--schema $(SCHEMA))
+
+configure: install ## print the SQL that applies a config in code (CONFIG=supasaasy.config.ts)
+	@$(DENO) run -A supabase/configure.ts $(CONFIG)
+
+add-to: install ## add this to a Supabase project of yours, or upgrade it there (PROJECT=../app)
+	@$(DENO) run -A supabase/add_to.ts $(PROJECT)
 
 fmt: install ## format the TypeScript
 	@$(DENO) fmt -q $(CODE)
