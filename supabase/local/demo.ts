@@ -14,8 +14,17 @@ const realKey = Deno.env.get('STRIPE_API_KEY');
 const instance = currentInstance(realKey ? 'demo-live' : 'demo');
 const fakeUrl = `http://127.0.0.1:${instance.ports.gateway + 7}`;
 
+async function answers(): Promise<void> {
+  const response = await fetch(`${fakeUrl}/_fake/health`);
+  await response.body?.cancel();
+}
+
 async function startFake(instance: Instance): Promise<void> {
-  if (await running(instance, 'fake-stripe')) return;
+  if (await running(instance, 'fake-stripe')) {
+    if (await answers().then(() => true, () => false)) return;
+    // It runs at another SUPASAASY_PORT.
+    await stop(instance, 'fake-stripe');
+  }
   const script = new URL('tests/fakes/stripe/main.ts', root).pathname;
   const port = String(instance.ports.gateway + 7);
   await Deno.mkdir(instance.dir, { recursive: true });
@@ -24,10 +33,7 @@ async function startFake(instance: Instance): Promise<void> {
     command: [Deno.execPath(), 'run', '-A', '--quiet', script, '--port', port, '--rate-limit'],
     env: Deno.env.toObject(),
   });
-  await until(instance, 'fake-stripe', async () => {
-    const response = await fetch(`${fakeUrl}/_fake/health`);
-    await response.body?.cancel();
-  });
+  await until(instance, 'fake-stripe', answers);
 }
 
 const bold = (text: string) => Deno.stdout.isTerminal() ? `\x1b[1m${text}\x1b[0m` : text;

@@ -39,6 +39,12 @@ const runtime = {
 };
 Object.assign(globalThis, { EdgeRuntime: runtime });
 
+// A promise that one function lets float is no end of the others.
+globalThis.addEventListener('unhandledrejection', (event) => {
+  event.preventDefault();
+  console.error('a promise was rejected and nobody caught it:', event.reason);
+});
+
 const handlers = new Map<string, Handler>();
 const serve = Deno.serve;
 for await (const entry of Deno.readDir(new URL('functions/', root))) {

@@ -34,6 +34,8 @@ const envSchema = z.object({
   ADMIN_API_KEY: z.string(),
   SUPASAASY_STACK_ID: z.string(),
   SUPASAASY_SUPERUSER_PASSWORD: z.string(),
+  /** Of the role postgres on the instance's own server, also while another one is in use. */
+  SUPASAASY_POSTGRES_PASSWORD: z.string().default(''),
   SUPASAASY_AUTHENTICATOR_PASSWORD: z.string(),
 });
 
@@ -80,18 +82,24 @@ export async function readEnv(instance: Instance): Promise<StackEnv | undefined>
   );
 }
 
-/** Writes the env file, keeping the keys of an earlier one. `databaseUrl` is a foreign server's. */
-export async function writeEnv(instance: Instance, databaseUrl?: string): Promise<StackEnv> {
-  const old = await readEnv(instance);
+/**
+ * What the env file is to say, with the keys of the one before.
+ * @param databaseUrl the server to use; the instance's own by default
+ */
+export async function makeEnv(
+  instance: Instance,
+  old: StackEnv | undefined,
+  databaseUrl?: string,
+): Promise<StackEnv> {
   const token = (length = 24) => randomBytes(length).toString('base64url');
   const secret = old?.SUPABASE_JWT_SECRET ?? token(32);
-  const password = old && isOwnUrl(old, instance)
-    ? new URL(old.SUPASAASY_DATABASE_URL).password
-    : token();
+  const password = old?.SUPASAASY_POSTGRES_PASSWORD || token();
   const own = `postgresql://postgres:${password}@127.0.0.1:${instance.ports.postgres}/postgres`;
-  const env: StackEnv = {
-    SUPASAASY_DATABASE_URL: databaseUrl ?? own,
-    SUPABASE_URL: `http://127.0.0.1:${instance.ports.gateway}`,
+  // Its password tells the own server even where the ports have changed.
+  const isOther = databaseUrl && new URL(databaseUrl).password !== password;
+  return {
+    SUPASAASY_DATABASE_URL: isOther ? databaseUrl : own,
+    SUPABASE_URL: gatewayUrl(instance),
     SUPABASE_SERVICE_ROLE_KEY: old?.SUPABASE_SERVICE_ROLE_KEY ?? await jwt('service_role', secret),
     SUPABASE_ANON_KEY: old?.SUPABASE_ANON_KEY ?? await jwt('anon', secret),
     SUPABASE_SECRET_KEY: old?.SUPABASE_SECRET_KEY ?? `sb_secret_${token()}`,
@@ -100,15 +108,24 @@ export async function writeEnv(instance: Instance, databaseUrl?: string): Promis
     ADMIN_API_KEY: old?.ADMIN_API_KEY ?? token(32),
     SUPASAASY_STACK_ID: old?.SUPASAASY_STACK_ID ?? token(12),
     SUPASAASY_SUPERUSER_PASSWORD: old?.SUPASAASY_SUPERUSER_PASSWORD ?? token(),
+    SUPASAASY_POSTGRES_PASSWORD: password,
     SUPASAASY_AUTHENTICATOR_PASSWORD: old?.SUPASAASY_AUTHENTICATOR_PASSWORD ?? token(),
   };
+}
+
+/** Writes the env file, which only its owner reads. */
+export async function writeEnv(instance: Instance, env: StackEnv): Promise<void> {
   const text = Object.entries(env).map(([name, value]) => `${name}=${value}\n`).join('');
   await Deno.mkdir(instance.dir, { recursive: true });
   await Deno.writeTextFile(`${instance.dir}/env`, text, { mode: 0o600 });
   if (instance.name === 'dev') {
     await Deno.writeTextFile(new URL('.local/env', root), text, { mode: 0o600 });
   }
-  return env;
+}
+
+/** Where the gateway of an instance is. */
+export function gatewayUrl(instance: Instance): string {
+  return `http://127.0.0.1:${instance.ports.gateway}`;
 }
 
 /** Whether a database URL is of the server that the instance itself runs. */

@@ -1,5 +1,6 @@
 // Owns background processes: started detached, with a log and a pid file in the instance's folder,
-// so that they outlive who started them and can be found again.
+// so that they outlive who started them and can be found again. A pid file also says when its process
+// began: a pid alone may be somebody else's by now.
 
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
@@ -41,29 +42,40 @@ export async function start(instance: Instance, program: Program): Promise<void>
   });
   const pid = Number(text);
   if (!(pid > 0)) throw new Error(`could not start ${program.name}: ${program.command[0]}`);
-  await Deno.writeTextFile(pidFile(instance, program.name), String(pid));
+  await Deno.writeTextFile(pidFile(instance, program.name), `${pid} ${beganAt(pid) ?? ''}`);
 }
 
 /** The pid of a process that runs, or nothing. */
 export async function running(instance: Instance, name: string): Promise<number | undefined> {
   const text = await Deno.readTextFile(pidFile(instance, name)).catch(() => '');
-  const pid = Number(text);
-  return pid > 0 && isAlive(pid) ? pid : undefined;
+  const [, pid, began] = /^(\d+) (.+)$/.exec(text) ?? [];
+  return began !== undefined && beganAt(Number(pid)) === began ? Number(pid) : undefined;
 }
 
-function isAlive(pid: number): boolean {
+/** When a living process began, in the system's own words. */
+function beganAt(pid: number): string | undefined {
+  return Deno.build.os === 'linux' ? beganInProc(pid) : beganInPs(pid);
+}
+
+function beganInProc(pid: number): string | undefined {
   try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    // Fields 3 and 22 of proc(5), counted from behind the name, which may hold blanks.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     // A zombie, whose parent has not yet looked, is not alive.
-    const stat = Deno.build.os === 'linux' ? Deno.readTextFileSync(`/proc/${pid}/stat`) : undefined;
-    if (stat !== undefined) return !/^\d+ \(.*\) Z/.test(stat);
-    const { success } = new Deno.Command('kill', {
-      args: ['-0', String(pid)],
-      stderr: 'null',
-    }).outputSync();
-    return success;
+    return fields[0] === 'Z' ? undefined : fields[19];
   } catch {
-    return false;
+    return undefined;
   }
+}
+
+function beganInPs(pid: number): string | undefined {
+  const { stdout } = new Deno.Command('ps', {
+    args: ['-o', 'lstart=', '-p', String(pid)],
+    env: { LC_ALL: 'C', TZ: 'UTC' },
+    stderr: 'null',
+  }).outputSync();
+  return new TextDecoder().decode(stdout).trim() || undefined;
 }
 
 /** Sends a signal to a process of the instance, and waits until it is gone. */
@@ -75,7 +87,7 @@ export async function stop(
   const pid = await running(instance, name);
   if (pid !== undefined) {
     Deno.kill(pid, signal);
-    for (let waited = 0; isAlive(pid); waited += 50) {
+    for (let waited = 0; await running(instance, name); waited += 50) {
       if (waited === 10_000) Deno.kill(pid, 'SIGKILL');
       if (waited > 20_000) throw new Error(`${name} (pid ${pid}) does not stop`);
       await new Promise((resolve) => setTimeout(resolve, 50));

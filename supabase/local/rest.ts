@@ -97,24 +97,6 @@ export async function createRest(
     onnotice: () => {},
     connection: { application_name: 'supasaasy-rest' },
   });
-  const signatures = new Map<string, Signature[]>();
-
-  async function find(
-    schema: string,
-    name: string,
-    given: string[],
-  ): Promise<Signature | undefined> {
-    const key = `${schema}.${name}`;
-    let found = signatures.get(key);
-    const fits = (signature: Signature) =>
-      given.every((name) => signature.arguments.some((argument) => argument.name === name)) &&
-      signature.arguments.every((argument) => !argument.required || given.includes(argument.name));
-    if (!found?.some(fits)) {
-      found = await loadSignatures(sql, schema, name);
-      signatures.set(key, found);
-    }
-    return found.find(fits);
-  }
 
   return async (request, url) => {
     const caller = await authenticate(request, env);
@@ -152,7 +134,7 @@ export async function createRest(
     }
 
     try {
-      const signature = await find(schema, decodeURIComponent(name), given);
+      const signature = await findSignature(sql, schema, decodeURIComponent(name), given);
       if (!signature) {
         const list = given.length ? `(${given.join(', ')})` : ' without parameters';
         return failure(
@@ -189,6 +171,20 @@ export async function createRest(
       return failure(503, 'PGRST001', `Database connection error: ${message}`);
     }
   };
+}
+
+/** Which function of the name takes the arguments given; asked anew each time, as DDL may come. */
+async function findSignature(
+  sql: postgres.Sql,
+  schema: string,
+  name: string,
+  given: string[],
+): Promise<Signature | undefined> {
+  const signatures = await loadSignatures(sql, schema, name);
+  return signatures.find((signature) =>
+    given.every((name) => signature.arguments.some((argument) => argument.name === name)) &&
+    signature.arguments.every((argument) => !argument.required || given.includes(argument.name))
+  );
 }
 
 async function loadSignatures(

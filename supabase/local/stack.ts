@@ -4,12 +4,15 @@
 //   deno run -A supabase/local/stack.ts extensions --share <folder> [name...]
 //   deno run -A supabase/local/stack.ts bootstrap --superuser <url>
 
+import { isDeepStrictEqual } from 'node:util';
 import postgres from 'postgres';
 import { z } from 'zod';
 import {
   currentInstance,
+  gatewayUrl,
   type Instance,
   isOwnUrl,
+  makeEnv,
   readEnv,
   root,
   type StackEnv,
@@ -104,25 +107,20 @@ async function answers(url: string): Promise<void> {
 
 /**
  * Starts what of the stack does not run, and installs the schema where there is none. Twice is
- * harmless. A database named by SUPASAASY_DATABASE_URL is used as it is and never reset.
+ * harmless. What runs with another database or at other ports is stopped first. A database named by
+ * SUPASAASY_DATABASE_URL is used as it is and never reset.
  * @param extra environment for the functions, beside the caller's own
  */
 export async function up(
   instance: Instance,
   extra: Record<string, string> = {},
 ): Promise<StackEnv> {
-  const given = Deno.env.get('SUPASAASY_DATABASE_URL');
   const old = await readEnv(instance);
-  const foreign = given && given !== old?.SUPASAASY_DATABASE_URL
-    ? given
-    : given && old && !isOwnUrl(old, instance)
-    ? given
-    : undefined;
-  const env = await writeEnv(instance, foreign);
+  const env = await makeEnv(instance, old, Deno.env.get('SUPASAASY_DATABASE_URL'));
+  if (!isDeepStrictEqual(old, env)) await stopProcesses(instance);
+  await writeEnv(instance, env);
 
-  if (!foreign) {
-    await startServer(instance, env);
-  }
+  if (isOwnUrl(env, instance)) await startServer(instance, env);
   if (!await running(instance, 'functions')) {
     await assertFree(instance.ports.functions, 'the functions process');
     await startTypeScript(instance, 'functions', extra);
@@ -154,12 +152,19 @@ export async function up(
   return env;
 }
 
+async function stopProcess(instance: Instance, name: ProcessName): Promise<void> {
+  // SIGINT is PostgreSQL's fast shutdown.
+  await stop(instance, name, name === 'postgres' ? 'SIGINT' : 'SIGTERM');
+}
+
+async function stopProcesses(instance: Instance): Promise<void> {
+  for (const name of [...PROCESSES].reverse()) await stopProcess(instance, name);
+}
+
 /** Stops every process of the instance, the database last, and the demo's provider with them. */
 export async function down(instance: Instance): Promise<void> {
-  for (const name of ['fake-stripe', ...[...PROCESSES].reverse()]) {
-    // SIGINT is PostgreSQL's fast shutdown.
-    await stop(instance, name, name === 'postgres' ? 'SIGINT' : 'SIGTERM');
-  }
+  await stop(instance, 'fake-stripe');
+  await stopProcesses(instance);
 }
 
 /** Kills a process as a crash would. `up` starts it again. */
@@ -173,16 +178,22 @@ export async function restart(
   name: ProcessName,
   extra: Record<string, string> = {},
 ): Promise<StackEnv> {
-  await stop(instance, name, name === 'postgres' ? 'SIGINT' : 'SIGTERM');
+  await stopProcess(instance, name);
   return await up(instance, extra);
 }
 
 /**
  * Empties the database and installs the schema anew.
- * @throws Error for a server that this instance did not create
+ * @throws Error for a server that this instance did not create, or that is at other ports
  */
 export async function reset(instance: Instance): Promise<void> {
   const env = await readEnv(instance);
+  if (env && env.SUPABASE_URL !== gatewayUrl(instance)) {
+    throw new Error(
+      `the stack "${instance.name}" is at ${env.SUPABASE_URL}, and SUPASAASY_PORT puts it at ` +
+        `${gatewayUrl(instance)}: run make up first, which moves it`,
+    );
+  }
   if (!env || !await isOwnServer(env, instance)) {
     throw new Error(
       'only a server that make up created is ever reset, and this is none: migrate it with ' +

@@ -11,7 +11,7 @@ import {
   type StackEnv,
   superuserUrl,
 } from './instance.ts';
-import { running } from './processes.ts';
+import { logFile, running, start, stop } from './processes.ts';
 import { down, kill, PROCESSES, reset, restart, up } from './stack.ts';
 import { nextRun } from './workers_cron.ts';
 
@@ -134,12 +134,52 @@ stackTest('a stack of its own server', async (test, env) => {
   await step('pg_cron runs, records and stops jobs', () => cronRules(env));
   await step('Vault keeps secrets from strangers', () => vaultRules(env));
 
+  await step('functions outlive a promise that floats', () => floatingPromise());
+
+  await step('another SUPASAASY_PORT moves a running stack with its data', async () => {
+    const moved = currentInstance(instance.name, '24490');
+    await withSql(env.SUPASAASY_DATABASE_URL, (sql) => sql`create table public.moved (a int)`);
+    assert.match(await refusal(() => reset(moved)), /127.0.0.1:24481.*127.0.0.1:24491.*make up/);
+    Deno.env.set('SUPASAASY_DATABASE_URL', env.SUPASAASY_DATABASE_URL);
+    const there = await up(moved).finally(() => Deno.env.delete('SUPASAASY_DATABASE_URL'));
+    assert.equal(there.SUPABASE_URL, 'http://127.0.0.1:24491');
+    for (const port of Object.values(instance.ports)) {
+      Deno.listen({ hostname: '127.0.0.1', port }).close();
+    }
+    await withSql(there.SUPASAASY_DATABASE_URL, async (sql) => {
+      const [row] = await sql`
+        select to_regclass('public.moved') is not null as kept, supasaasy.functions_url() as url`;
+      assert.deepEqual({ ...row }, { kept: true, url: 'http://127.0.0.1:24491/functions/v1' });
+    });
+    await up(moved);
+    await reset(moved);
+    assert.deepEqual(await up(instance), env);
+  });
+
   await step('down leaves nothing running', async () => {
     await down(instance);
     assert.deepEqual(await pids(instance), PROCESSES.map(() => undefined));
     for (const port of Object.values(instance.ports)) {
       Deno.listen({ hostname: '127.0.0.1', port }).close();
     }
+  });
+
+  await step('a pid that somebody else has by now is left alone', async () => {
+    const file = `${instance.dir}/sleeper.pid`;
+    await start(instance, { name: 'sleeper', command: ['sleep', '60'], env: Deno.env.toObject() });
+    assert.ok(await running(instance, 'sleeper'));
+    const text = await Deno.readTextFile(file);
+    // ps(1) tells seconds only.
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    const stranger = new Deno.Command('sleep', { args: ['60'] }).spawn();
+    await Deno.writeTextFile(file, text.replace(/^\d+/, String(stranger.pid)));
+    assert.equal(await running(instance, 'sleeper'), undefined);
+    await stop(instance, 'sleeper', 'SIGKILL');
+    stranger.kill('SIGTERM');
+    assert.equal((await stranger.status).signal, 'SIGTERM');
+    await Deno.writeTextFile(file, text);
+    await stop(instance, 'sleeper');
+    assert.equal(await running(instance, 'sleeper'), undefined);
   });
 
   await step('a taken port is named, with what wants it and what to do', async () => {
@@ -217,7 +257,65 @@ stackTest('a server of somebody else', async (test) => {
       Deno.env.delete('SUPASAASY_DATABASE_URL');
     }
   });
+
+  await step('a running stack follows SUPASAASY_DATABASE_URL there and back', async () => {
+    const own = await up(instance);
+    for (const [database, answer] of [[url, 'theirs'], [own.SUPASAASY_DATABASE_URL, 'own']]) {
+      await withSql(
+        database!,
+        (sql) =>
+          sql.unsafe(`create function public.whose() returns text language sql
+          as $$ select '${answer}' $$`),
+      );
+    }
+    const whose = async (env: StackEnv) =>
+      (await createClient(env.SUPABASE_URL, env.SUPABASE_SECRET_KEY).rpc('whose')).data;
+    const hasWorkers = async () =>
+      await withSql(url, async (sql) =>
+        (await sql`
+          select from pg_stat_activity where application_name = 'supasaasy-pg_net'`).length > 0);
+
+    assert.equal(await whose(own), 'own');
+    assert.equal(await hasWorkers(), false);
+    Deno.env.set('SUPASAASY_DATABASE_URL', url);
+    const env = await up(instance).finally(() => Deno.env.delete('SUPASAASY_DATABASE_URL'));
+    assert.equal(env.SUPASAASY_DATABASE_URL, url);
+    assert.equal(await whose(env), 'theirs');
+    await until('the workers work there', hasWorkers);
+    const before = await pids(instance);
+
+    assert.deepEqual(await up(instance), own);
+    assert.equal(await whose(own), 'own');
+    assert.equal(await hasWorkers(), false);
+    const after = await pids(instance);
+    assert.ok(after.every((pid, index) => pid !== undefined && pid !== before[index]));
+    await kept();
+  });
 });
+
+/** Runs the functions in a process of the test's own, at other ports, with a rejection of its own. */
+async function floatingPromise(): Promise<void> {
+  const script = `
+    setTimeout(() => { Promise.reject(new Error('afloat')); }, 500);
+    await import('${new URL('./functions.ts', import.meta.url)}');`;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ['eval', '--quiet', script],
+    env: { SUPASAASY_STACK: instance.name, SUPASAASY_PORT: '24490' },
+    stderr: 'piped',
+  }).spawn();
+  const lines = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+  try {
+    const { value } = await lines.read();
+    assert.match(value ?? '', /nobody caught it: Error: afloat/);
+    const response = await fetch('http://127.0.0.1:24493/no-such');
+    await response.body?.cancel();
+    assert.equal(response.status, 404);
+  } finally {
+    child.kill('SIGKILL');
+    await child.status;
+    await lines.cancel();
+  }
+}
 
 async function restProtocol(env: StackEnv): Promise<void> {
   await withSql(env.SUPASAASY_DATABASE_URL, async (sql) => {
@@ -287,6 +385,16 @@ async function restProtocol(env: StackEnv): Promise<void> {
       ['PT418', 418],
     ] as const
   ) assert.equal((await call('trial_raise', `{"code": "${raised}"}`))[0], status, raised);
+  await withSql(env.SUPASAASY_DATABASE_URL, async (sql) => {
+    await sql.unsafe(`
+      drop function public.trial_scalar(int, text);
+      create function public.trial_scalar(a text, b int default 1) returns setof text
+      language sql as $$ select a || b $$;
+      drop function public.trial_rows(int);
+      create function public.trial_rows(n int) returns void language sql as $$ select $$;`);
+  });
+  assert.deepEqual(await call('trial_scalar', '{"a": "z"}'), [200, ['z1']]);
+  assert.deepEqual(await call('trial_rows', '{"n": 2}'), [204, null]);
   const refused = await call('tick', '{}', { key: env.SUPABASE_ANON_KEY, schema: 'supasaasy' });
   assert.deepEqual(code(refused), [401, '42501']);
   const unknown = await fetch(`${env.SUPABASE_URL}/functions/v1/no-such`, { method: 'POST' });
@@ -356,12 +464,21 @@ async function netRules(env: StackEnv): Promise<void> {
 
 async function cronRules(env: StackEnv): Promise<void> {
   assert.equal(nextRun('30 seconds', 1000), 31_000);
-  assert.equal(nextRun('* * * * *', Date.UTC(2026, 0, 1, 12, 0, 5)), Date.UTC(2026, 0, 1, 12, 1));
+  const noon = Date.UTC(2026, 0, 1, 12, 0, 5);
+  assert.equal(nextRun('* * * * *', noon), Date.UTC(2026, 0, 1, 12, 1));
+  assert.equal(nextRun('0 0 $ feb *', noon), Date.UTC(2026, 1, 28));
+  assert.equal(nextRun('0 0 31 * mon', noon), Date.UTC(2026, 0, 5), 'a day or a weekday');
+  assert.equal(nextRun('0 0 */2 * 1', noon), Date.UTC(2026, 0, 5), 'both, where one has a star');
+  assert.equal(nextRun('@reboot', noon), Number.POSITIVE_INFINITY);
+  for (const bad of ['sometimes', '* * * * * *']) assert.throws(() => nextRun(bad, noon), bad);
+  await withSql(env.SUPASAASY_DATABASE_URL, cronSchedules);
+  await withSql(superuserUrl(env, instance), (sql) => cronOwners(sql));
+  await withSql(
+    superuserUrl(env, instance),
+    (sql) =>
+      sql`insert into cron.job (jobname, schedule, command) values ('bad', 'sometimes', 'select 1')`,
+  );
   await withSql(env.SUPASAASY_DATABASE_URL, async (sql) => {
-    assert.match(
-      await refusal(async () => await sql`select cron.schedule('x', 'sometimes', 'select 1')`),
-      /invalid schedule: sometimes/,
-    );
     await sql`create table public.beats (at timestamptz default now(), who text default current_user)`;
     await sql`select cron.schedule('beat', '1 seconds', 'insert into public.beats default values')`;
     await sql`select cron.schedule('broken', '1 seconds', 'select 1/0')`;
@@ -372,6 +489,10 @@ async function cronRules(env: StackEnv): Promise<void> {
         ) as done`;
       return row?.done === true;
     });
+    assert.match(
+      await Deno.readTextFile(logFile(instance, 'workers')),
+      /invalid pg_cron schedule for job \d+: sometimes\n/,
+    );
     const [row] = await sql`select distinct who from public.beats`;
     assert.equal(row?.who, 'postgres');
     await sql`select cron.unschedule('beat'), cron.unschedule('broken')`;
@@ -387,6 +508,91 @@ async function cronRules(env: StackEnv): Promise<void> {
       /permission denied/,
     );
   });
+}
+
+async function cronSchedules(sql: Sql): Promise<void> {
+  const schedule = (text: string) => sql`select cron.schedule('trial', ${text}, 'select 1') as id`;
+  const [first] = await schedule('* * * * *');
+  for (
+    const good of [
+      '5 seconds',
+      '1 second',
+      '@daily',
+      '  */59 0-23/2 $ * *',
+      '0,59 23 1,31 jan-MAR,12 sun,Mon-fri,7',
+      '* * * * 5-7',
+    ]
+  ) {
+    const [row] = await schedule(good);
+    assert.equal(row?.id, first?.id, 'the same name is the same job');
+  }
+  for (
+    const bad of [
+      'sometimes',
+      '61 seconds',
+      '0 seconds',
+      '@never',
+      '* * * *',
+      '* * * * * *',
+      '99 * * * *',
+      '* 24 * * *',
+      '* * 0 * *',
+      '* * 32 * *',
+      '* * $,1 * *',
+      '* * L * *',
+      '* * * 13 *',
+      '* * * january *',
+      '* * * * 8',
+      '$ * * * *',
+      '1/5 * * * *',
+      '*/0 * * * *',
+      '*/60 * * * *',
+      '1,,2 * * * *',
+      '5-1 * * * *',
+    ]
+  ) {
+    assert.equal(await refusal(async () => await schedule(bad)), `invalid schedule: ${bad}`);
+  }
+  await sql`select cron.unschedule('trial')`;
+}
+
+/** A job is of the role that calls, which in a SECURITY DEFINER function is its owner. */
+async function cronOwners(sql: Sql): Promise<void> {
+  await sql.unsafe(`
+    create role cron_owner;
+    grant usage on schema cron to cron_owner;
+    create function public.schedule_as_owner(p_schedule text) returns bigint
+    language sql security definer as $$ select cron.schedule('mine', p_schedule, 'select 1') $$;
+    alter function public.schedule_as_owner(text) owner to cron_owner;
+    set session authorization postgres`);
+  const [first] = await sql`select public.schedule_as_owner('* * * * *') as id`;
+  const [again] = await sql`select public.schedule_as_owner('@hourly') as id`;
+  const [mine] = await sql`select cron.schedule('mine', '@daily', 'select 1') as id`;
+  const jobs = await sql`
+    select jobid, schedule, username from cron.job
+    where jobname in ('mine', 'supasaasy-tick') order by username, jobname`;
+  assert.deepEqual(jobs.map((job) => ({ ...job })).slice(0, 2), [
+    { jobid: first?.id, schedule: '@hourly', username: 'cron_owner' },
+    { jobid: mine?.id, schedule: '@daily', username: 'postgres' },
+  ]);
+  assert.equal(again?.id, first?.id);
+  assert.equal(jobs[2]?.username, 'postgres');
+  await sql`select cron.unschedule('mine')`;
+  const attempts = [
+    () => sql`select cron.unschedule(${first?.id})`,
+    () => sql`select cron.alter_job(${first?.id}, command := 'select 2')`,
+    () =>
+      sql`insert into cron._own_jobs (schedule, command, username) values ('@daily', '', 'cron_owner')`,
+    () => sql`update cron.job set command = 'select 2'`,
+  ];
+  for (const attempt of attempts) {
+    assert.match(
+      await refusal(async () => await attempt()),
+      /could not find|don't own it|check option|permission denied/,
+    );
+  }
+  await sql.unsafe('reset session authorization').simple();
+  await sql`delete from cron.job where username = 'cron_owner'`;
 }
 
 async function vaultRules(env: StackEnv): Promise<void> {

@@ -12,11 +12,25 @@ interface Job {
   username: string;
 }
 
-/** When a job is due next, in milliseconds since 1970. `last` is when it last began. */
+/** The schedules that are due once: when the scheduler starts. */
+const AT_START = /^\s*@(reboot|restart)\s*$/;
+
+/**
+ * When a job is due next, in milliseconds since 1970. `last` is when it last began.
+ * @throws Error for a schedule that pg_cron does not know
+ */
 export function nextRun(schedule: string, last: number): number {
-  const seconds = /^(\d+) seconds$/i.exec(schedule)?.[1];
+  const seconds = /^\s*(\d+)\s*seconds?\s*$/i.exec(schedule)?.[1];
   if (seconds !== undefined) return last + Number(seconds) * 1000;
-  const next = new Cron(schedule.replace('$', 'L'), { timezone: 'UTC' }).nextRun(new Date(last));
+  if (AT_START.test(schedule)) return Number.POSITIVE_INFINITY;
+  const expression = schedule.trim();
+  const [, , day = '', , weekday = ''] = expression.split(/[ \t]+/);
+  // `$` is the last day of a month. Given a day and a weekday, either will do, unless one has a star.
+  const next = new Cron(expression.replace('$', 'L'), {
+    timezone: 'UTC',
+    mode: '5-part',
+    domAndDow: day.startsWith('*') || weekday.startsWith('*'),
+  }).nextRun(new Date(last));
   return next ? next.getTime() : Number.POSITIVE_INFINITY;
 }
 
@@ -47,22 +61,36 @@ async function run(sql: Sql, job: Job): Promise<void> {
 export async function runCron(sql: Sql): Promise<void> {
   const lastRun = new Map<string, number>();
   const busy = new Set<string>();
+  const invalid = new Set<string>();
   let failure: unknown;
-  for (;;) {
+
+  function dueAt(job: Job, last: number): number {
+    try {
+      return nextRun(job.schedule, last);
+    } catch {
+      const text = `invalid pg_cron schedule for job ${job.jobid}: ${job.schedule}`;
+      if (!invalid.has(text)) console.error(text);
+      invalid.add(text);
+      return Number.POSITIVE_INFINITY;
+    }
+  }
+
+  for (let starts = true;; starts = false) {
     if (failure) throw failure;
     const jobs = await sql<Job[]>`
       select jobid, schedule, command, database, username from cron.job where active`;
     const now = Date.now();
     for (const job of jobs) {
       const last = lastRun.get(job.jobid);
-      if (last === undefined) lastRun.set(job.jobid, now);
-      else if (!busy.has(job.jobid) && nextRun(job.schedule, last) <= now) {
-        lastRun.set(job.jobid, now);
-        busy.add(job.jobid);
-        run(sql, job)
-          .catch((error) => failure = error)
-          .finally(() => busy.delete(job.jobid));
-      }
+      const isDue = last === undefined
+        ? starts && AT_START.test(job.schedule)
+        : !busy.has(job.jobid) && dueAt(job, last) <= now;
+      if (last === undefined || isDue) lastRun.set(job.jobid, now);
+      if (!isDue) continue;
+      busy.add(job.jobid);
+      run(sql, job)
+        .catch((error) => failure = error)
+        .finally(() => busy.delete(job.jobid));
     }
     await new Promise((resolve) => setTimeout(resolve, 250));
   }
