@@ -217,7 +217,7 @@ $$;
 comment on function supasaasy.sync(text, text, text[]) is
   'Starts a sync of an app, or finds the same one already open; returns its job id.';
 
--- A page that is under way completes and is kept; its task finds its run cancelled when it begins
+-- A page that has begun completes and is kept; its task finds its run cancelled when it begins
 -- the next.
 create function supasaasy.cancel(p_job_id bigint)
 returns text
@@ -253,7 +253,8 @@ begin
     select o.id
     from supasaasy.sync_tasks o
     join supasaasy.sync_runs r on r.id = o.run_id
-    where r.job_id = p_job_id and o.state in ('pending', 'waiting')
+    where r.job_id = p_job_id
+      and (o.state in ('pending', 'waiting') or (o.state = 'leased' and o.begun_at is null))
     for update of o skip locked
   ) open
   where t.id = open.id;

@@ -41,7 +41,7 @@ begin
       else array_position(p_names, v_match[3]) - 1 + p_low
     end;
     v_step := coalesce(v_match[4]::integer, 1);
-    if v_from is null or v_to is null or v_step = 0
+    if v_from is null or v_to is null or v_step = 0 or v_step > p_high
       or v_from < p_low or v_to > p_high or v_from > v_to
     then
       return null;

@@ -177,6 +177,16 @@ declare
   v_progress text;
   v_shown text;
 begin
+  if exists (
+    select from supasaasy.sync_jobs j
+    where j.id = p_job_id
+      and j.xmin::text = (pg_current_xact_id_if_assigned()::text::numeric % 4294967296)::text
+  ) then
+    raise exception using
+      errcode = '55000',
+      message = format('cannot wait for job %s: it is not committed yet', p_job_id),
+      hint = 'Nothing starts before the transaction that called sync() has ended: wait in the next one.';
+  end if;
   loop
     v_job := supasaasy.find_job(p_job_id);
     select string_agg(

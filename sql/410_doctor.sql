@@ -195,16 +195,17 @@ declare
   v_overdue boolean := p_beat.ping_at < v_now - interval '20 seconds';
   v_unknown text;
 begin
-  if p_beat.ping_at is null
-    or p_beat.ping_at < v_now - interval '1 minute'
-    or (v_answered and p_beat.pong_at < v_now - interval '10 seconds')
-  then
-    perform supasaasy.ping();
-  end if;
   select r.status_code, coalesce(r.error_msg, case when r.timed_out then 'no answer in time' end)
   into v_status, v_error
   from net._http_response r
   where r.id = p_beat.ping_request;
+  if p_beat.ping_at is null
+    or p_beat.ping_at < v_now - interval '30 seconds'
+    or (p_beat.ping_at < v_now - interval '5 seconds'
+      and (v_answered or v_status is not null or v_error is not null))
+  then
+    perform supasaasy.ping();
+  end if;
 
   return query select
     'functions answer',

@@ -127,7 +127,7 @@ export async function up(
   }
   if (await isOwnServer(env, instance)) {
     if (!await isInstalled(env.SUPASAASY_DATABASE_URL)) {
-      await supabase('db', 'reset', `--remote=${env.SUPASAASY_DATABASE_URL}`);
+      await resetDatabase(env);
     }
   } else {
     await connected(env.SUPASAASY_DATABASE_URL, (sql) => setAuthenticatorPassword(sql, env));
@@ -200,7 +200,19 @@ export async function reset(instance: Instance): Promise<void> {
         'supabase db push',
     );
   }
-  await supabase('db', 'reset', `--remote=${env.SUPASAASY_DATABASE_URL}`);
+  await resetDatabase(env);
+}
+
+/** A tick or a page that is under way holds locks in another order than dropping everything does. */
+async function resetDatabase(env: StackEnv): Promise<void> {
+  for (let attempt = 1;; attempt += 1) {
+    try {
+      return await supabase('db', 'reset', `--remote=${env.SUPASAASY_DATABASE_URL}`);
+    } catch (error) {
+      const isDeadlock = error instanceof Error && error.message.includes('40P01');
+      if (!isDeadlock || attempt === 5) throw error;
+    }
+  }
 }
 
 /** The names of all instances that have a folder. */

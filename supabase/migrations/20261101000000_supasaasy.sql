@@ -4888,7 +4888,7 @@ $$;
 comment on function supasaasy.sync(text, text, text[]) is
   'Starts a sync of an app, or finds the same one already open; returns its job id.';
 
--- A page that is under way completes and is kept; its task finds its run cancelled when it begins
+-- A page that has begun completes and is kept; its task finds its run cancelled when it begins
 -- the next.
 create function supasaasy.cancel(p_job_id bigint)
 returns text
@@ -4924,7 +4924,8 @@ begin
     select o.id
     from supasaasy.sync_tasks o
     join supasaasy.sync_runs r on r.id = o.run_id
-    where r.job_id = p_job_id and o.state in ('pending', 'waiting')
+    where r.job_id = p_job_id
+      and (o.state in ('pending', 'waiting') or (o.state = 'leased' and o.begun_at is null))
     for update of o skip locked
   ) open
   where t.id = open.id;
@@ -5585,7 +5586,7 @@ begin
       else array_position(p_names, v_match[3]) - 1 + p_low
     end;
     v_step := coalesce(v_match[4]::integer, 1);
-    if v_from is null or v_to is null or v_step = 0
+    if v_from is null or v_to is null or v_step = 0 or v_step > p_high
       or v_from < p_low or v_to > p_high or v_from > v_to
     then
       return null;
@@ -6857,6 +6858,16 @@ declare
   v_progress text;
   v_shown text;
 begin
+  if exists (
+    select from supasaasy.sync_jobs j
+    where j.id = p_job_id
+      and j.xmin::text = (pg_current_xact_id_if_assigned()::text::numeric % 4294967296)::text
+  ) then
+    raise exception using
+      errcode = '55000',
+      message = format('cannot wait for job %s: it is not committed yet', p_job_id),
+      hint = 'Nothing starts before the transaction that called sync() has ended: wait in the next one.';
+  end if;
   loop
     v_job := supasaasy.find_job(p_job_id);
     select string_agg(
@@ -7329,16 +7340,17 @@ declare
   v_overdue boolean := p_beat.ping_at < v_now - interval '20 seconds';
   v_unknown text;
 begin
-  if p_beat.ping_at is null
-    or p_beat.ping_at < v_now - interval '1 minute'
-    or (v_answered and p_beat.pong_at < v_now - interval '10 seconds')
-  then
-    perform supasaasy.ping();
-  end if;
   select r.status_code, coalesce(r.error_msg, case when r.timed_out then 'no answer in time' end)
   into v_status, v_error
   from net._http_response r
   where r.id = p_beat.ping_request;
+  if p_beat.ping_at is null
+    or p_beat.ping_at < v_now - interval '30 seconds'
+    or (p_beat.ping_at < v_now - interval '5 seconds'
+      and (v_answered or v_status is not null or v_error is not null))
+  then
+    perform supasaasy.ping();
+  end if;
 
   return query select
     'functions answer',

@@ -33,7 +33,11 @@ const KEYS = {
 };
 /** The webhook secrets that are valid: the one in use, and the one before it. */
 export const WEBHOOK_SECRETS = KEYS.STRIPE_WEBHOOK_SECRET.split(' ') as [string, string];
-const FUNCTIONS_ENV = { ...KEYS, STRIPE_API_BASE: `http://127.0.0.1:${FAKE_PORT}` };
+const FUNCTIONS_ENV = {
+  ...KEYS,
+  SYNC_WAIT_SECONDS: '20',
+  STRIPE_API_BASE: `http://127.0.0.1:${FAKE_PORT}`,
+};
 
 /** What `job_status` gives; bigints are texts. */
 export interface JobStatus extends Record<string, unknown> {
@@ -81,6 +85,8 @@ export interface Options {
   latencyMs?: number;
   /** How late the provider's event list shows an event, at most; 0 by default. */
   eventLagSeconds?: number;
+  /** Whether the provider refuses what is above its documented limits; it does not by default. */
+  rateLimit?: boolean;
   /** How many accounts the provider has; the second one's key is STRIPE_OTHER_KEY. */
   accounts?: 1 | 2;
   /** False: no function is ever started, the test itself calls what they would. */
@@ -114,6 +120,7 @@ async function inWorld(options: Options, run: (world: World) => Promise<void>): 
     port: FAKE_PORT,
     seed: 42,
     latencyMs: options.latencyMs ?? 0,
+    rateLimit: options.rateLimit ?? false,
     eventLagSeconds: options.eventLagSeconds ?? 0,
     nestedPrices: 'frozen',
     accounts: [
@@ -179,6 +186,8 @@ async function clean(sql: Sql, gateway: string): Promise<void> {
   await sql.unsafe(`truncate ${tables.map((table) => table.name).join(', ')}`);
   await sql`update supasaasy.settings set value = null where value is not null`;
   await sql`delete from vault.secrets where name like 'supasaasy/%'`;
+  await sql`
+    select cron.unschedule(jobid) from cron.job where jobname like 'supasaasy-schedule-%'`;
   for (
     const [name, value] of [
       ['breaker_wait', '200 milliseconds'],

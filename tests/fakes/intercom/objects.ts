@@ -156,7 +156,7 @@ export const buildConversation = (
   sla_applied: null,
   statistics: buildStatistics({}),
   conversation_rating: null,
-  teammates: { type: 'admin.list', admins: [] },
+  teammates: { type: 'admin.list', teammates: [] },
   title: null,
   custom_attributes: {},
   topics: {},

@@ -38,7 +38,7 @@ select is(
 select supasaasy.sync('stripe_main', 'full', array['plan']) as plan_job;
 select supasaasy.cancel(max(id)) from supasaasy.sync_jobs;
 select is(
-  pg_temp.status(id, start_token), 'later', 'a page of a cancelled job is not begun'
+  pg_temp.status(id, start_token), 'refused', 'a page of a cancelled job is not begun'
 ) from supasaasy.sync_tasks where collection_key = 'stripe_plan';
 select is(
   (select state from supasaasy.sync_tasks where collection_key = 'stripe_plan'), 'cancelled',

@@ -1,6 +1,6 @@
 begin;
 set local search_path = extensions, public;
-select plan(11);
+select plan(12);
 
 select tests.have_app('stripe_main', '{"sync_resources": ["customer", "product"]}');
 select tests.stop_clock_at(clock_timestamp());
@@ -55,6 +55,10 @@ insert into supasaasy.schedules (app_key, cron) values ('stripe_main', '* * * * 
 select is(
   (select next_scheduled_at from pg_temp.customer_status()),
   supasaasy.cron_next('* * * * *', supasaasy.clock()), 'and when it is scheduled next'
+);
+select throws_ok(
+  format('call supasaasy.wait(%s)', (select max(id) from supasaasy.sync_jobs)), '55000', null,
+  'nobody waits for a job of the own transaction'
 );
 select throws_ok($$ select * from supasaasy.job_progress(-1) $$, 'P0002', 'there is no job -1', 'an unknown job is named');
 select results_eq(
