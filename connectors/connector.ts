@@ -11,13 +11,15 @@ export interface PageRequest {
   resource: string;
   /** The object to fetch, for `get`. */
   externalId: string | null;
-  /** The parent whose children to list, for resources that live inside one. */
+  /** The parent whose children to list, or in which the object to `get` was last seen. */
   parentId: string | null;
   /** Fixed filters of this listing. */
   params: Record<string, string>;
   /** First creation second wanted, and the first one no longer wanted. */
   createdGte: number | null;
   createdLt: number | null;
+  /** Only what changed since this second; null for everything. More may be given, never less. */
+  updatedGte: number | null;
   /** What the last page gave as `nextCursor`; null on the first. */
   cursor: string | null;
   pageSize: number;
@@ -31,6 +33,12 @@ export interface Page {
   nextCursor: string | null;
   /** Ids that the provider says do not exist (any more). */
   missing: string[];
+  /** Of the missing ones, those that were merged into another, with its id. */
+  merged?: Record<string, string>;
+  /** Whether children of a parent were left out: then none is deleted for its absence. */
+  isPartial?: boolean;
+  /** The provider's own window of requests, if it tells; `reset` is in unix seconds. */
+  rate?: { limit: number; remaining: number; reset: number };
   /** A page of the provider's events, newest first; null for every other page. */
   events?: ProviderEvent[];
   /** The provider's clock when it answered, if it says so. */
@@ -95,6 +103,8 @@ export interface Access {
   apiKey: string;
   /** The API version that Postgres has pinned for the connector. */
   apiVersion: string;
+  /** The keys of the app's config that are the connector's own, such as a region. */
+  config: Record<string, unknown>;
   /** Reads an environment variable of the functions. */
   env(name: string): string | undefined;
 }

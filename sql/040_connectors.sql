@@ -6,7 +6,7 @@ create table supasaasy.connectors (
   connector text primary key,
   display_name text not null,
   api_version text not null,
-  config_keys text[] not null default '{}',
+  config_keys jsonb not null default '{}',
   max_concurrency integer not null default 8,
   rate_live numeric not null,
   rate_sandbox numeric not null,
@@ -14,6 +14,7 @@ create table supasaasy.connectors (
   event_lag interval not null default '0',
   event_retention interval,
   event_types_per_request integer not null default 20,
+  constraint config_keys_are_lists_of_values check (jsonb_typeof(config_keys) = 'object'),
   constraint connector_is_a_name check (connector ~ '^[a-z][a-z0-9]{0,30}$'),
   constraint max_concurrency_is_positive check (max_concurrency > 0),
   constraint rates_are_positive check (least(rate_live, rate_sandbox, rate_endpoint) > 0)
@@ -22,8 +23,10 @@ create table supasaasy.connectors (
 comment on table supasaasy.connectors is
   'The providers that this build can sync, their API version and their rate limits per second.';
 
+comment on column supasaasy.connectors.config_keys is
+  'The keys of apps.config that are the connector''s own, each with the values that are valid.';
 comment on column supasaasy.connectors.event_lag is
-  'How late an event may show up in the provider''s list of events.';
+  'How late an event, or a change, may show up in what an incremental sync reads.';
 comment on column supasaasy.connectors.event_retention is
   'How long the provider lists an event; null if it lists none.';
 
@@ -36,6 +39,9 @@ create table supasaasy.resources (
   page_size integer not null default 100,
   listings jsonb not null default '[{}]',
   filters_created boolean not null default false,
+  filters_updated boolean not null default false,
+  cursor_is_used_up boolean not null default false,
+  is_fetched_alone boolean not null default true,
   oldest_created bigint not null default 0,
   read_lag interval not null default '0',
   created_field text not null default 'created',
@@ -46,6 +52,7 @@ create table supasaasy.resources (
   parent_field text,
   children_path text[],
   truncated_path text[],
+  children_count_path text[],
   volatile_paths text[] not null default '{}',
   event_types text[] not null default '{}',
   is_feed boolean not null default false,
@@ -54,8 +61,11 @@ create table supasaasy.resources (
     check (collection_key = connector || '_' || resource),
   constraint page_size_is_positive check (page_size > 0),
   constraint listings_are_parameter_sets check (jsonb_typeof(listings) = 'array'),
-  constraint children_live_in_their_parent
-    check (num_nulls(parent_collection_key, parent_field, children_path) in (0, 3))
+  constraint children_have_a_parent
+    check (parent_collection_key is not null
+      or num_nonnulls(parent_field, children_path, children_count_path) = 0),
+  constraint only_children_are_not_fetched_alone
+    check (is_fetched_alone or parent_collection_key is not null)
 );
 
 comment on table supasaasy.resources is
@@ -66,6 +76,12 @@ comment on column supasaasy.resources.endpoint is
   'The name under which the provider limits requests for this resource.';
 comment on column supasaasy.resources.filters_created is
   'Whether a listing can be limited to a range of creation seconds, and so be sliced.';
+comment on column supasaasy.resources.filters_updated is
+  'Whether a listing can be limited to what changed since a time; deletions do not show in it.';
+comment on column supasaasy.resources.cursor_is_used_up is
+  'Whether a cursor serves once: a listing whose page was lost begins anew.';
+comment on column supasaasy.resources.is_fetched_alone is
+  'Whether an object can be fetched by its id; if not, its parent''s children are listed instead.';
 comment on column supasaasy.resources.oldest_created is
   'No object is older than this second: where halving a range begins, never a filter.';
 comment on column supasaasy.resources.read_lag is
@@ -73,7 +89,9 @@ comment on column supasaasy.resources.read_lag is
 comment on column supasaasy.resources.parent_field is
   'The field of a child that holds its parent''s id.';
 comment on column supasaasy.resources.children_path is
-  'Where a parent''s payload holds this resource''s objects.';
+  'Where a parent''s payload holds this resource''s objects; null if they are listed for each parent.';
+comment on column supasaasy.resources.children_count_path is
+  'Where a parent''s payload says how many they are, for those that are listed for each parent.';
 comment on column supasaasy.resources.truncated_path is
   'Where a parent''s payload says that it holds only some of them.';
 

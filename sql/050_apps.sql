@@ -102,7 +102,7 @@ begin
   v_known := array[
     'api_key_env', 'webhook_secret_env', 'sync_resources', 'max_concurrency', 'history',
     'webhook_logging'
-  ] || v_connector.config_keys;
+  ] || array(select jsonb_object_keys(v_connector.config_keys));
   for v_key, v_value in
     select k.key, k.value from jsonb_each(p_config) as k (key, value) order by k.key
   loop
@@ -110,6 +110,15 @@ begin
       return query select
         'config.' || v_key, format('config of app "%s" has the unknown key "%s"', p_app_key, v_key),
         null::text, format('Known keys: %s.', array_to_string(v_known, ', '));
+    elsif v_connector.config_keys ? v_key and not v_connector.config_keys -> v_key @> v_value then
+      return query select
+        'config.' || v_key,
+        format('config key "%s" of app "%s" is %s', v_key, p_app_key, left(v_value::text, 40)),
+        null::text,
+        format('Values: %s.', (
+          select string_agg(a.value, ', ')
+          from jsonb_array_elements_text(v_connector.config_keys -> v_key) as a (value)
+        ));
     elsif v_key in ('api_key_env', 'webhook_secret_env') then
       return query select
         'config.' || v_key, e.message, e.detail, e.hint
@@ -262,3 +271,18 @@ $$;
 
 comment on function supasaasy.app_resources(text) is
   'The collection keys that an app syncs, parents first.';
+
+create function supasaasy.app_api_version(p_app_key text)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(a.config ->> 'api_version', c.api_version)
+  from supasaasy.apps a
+  join supasaasy.connectors c on c.connector = a.connector
+  where a.app_key = p_app_key;
+$$;
+
+comment on function supasaasy.app_api_version(text) is
+  'The API version that an app''s objects are asked for in: its config''s, or the connector''s.';

@@ -56,6 +56,7 @@ create table supasaasy.tombstones (
   observed_at timestamptz not null,
   observed_until timestamptz not null,
   deleted_at timestamptz not null default supasaasy.clock(),
+  merged_into text,
   primary key (app_key, collection_key, external_id),
   constraint observation_is_an_interval check (observed_at <= observed_until)
 );
@@ -64,6 +65,8 @@ comment on table supasaasy.tombstones is
   'What the provider deleted, so that a late page or event cannot bring it back.';
 comment on column supasaasy.tombstones.deleted_at is
   'When the deletion was recorded here.';
+comment on column supasaasy.tombstones.merged_into is
+  'The object that this one was merged into, if the provider says so; such a tombstone is kept.';
 
 create index tombstones_deleted_idx on supasaasy.tombstones (deleted_at);
 

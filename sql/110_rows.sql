@@ -115,7 +115,7 @@ begin
     where r.parent_collection_key = p_collection_key
     order by r.position
   loop
-    v_removes := v_exclusive or exists (
+    v_removes := v_exclusive or v_child.children_path is not null and exists (
       select
       from jsonb_array_elements(p_rows) as p (value)
       join supasaasy.entities e
@@ -123,6 +123,7 @@ begin
         and e.collection_key = v_child.collection_key
         and e.parent_external_id = p.value ->> 'id'
       where not coalesce((p.value #> v_child.truncated_path) = 'true', false)
+        and jsonb_typeof(p.value #> v_child.children_path) = 'array'
         and not coalesce(
           jsonb_path_exists(
             p.value #> v_child.children_path,

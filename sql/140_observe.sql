@@ -41,6 +41,7 @@ declare
   v_child_rows record;
   v_removed text[];
   v_truncated text[];
+  v_is_new boolean;
 begin
   select r.* into strict v_resource
   from supasaasy.resources r
@@ -100,11 +101,28 @@ begin
       and r.collection_key = any (supasaasy.app_resources(p_app_key))
     order by r.position
   loop
+    v_is_new := not exists (
+      select from supasaasy.sync_state s
+      where s.app_key = p_app_key and s.collection_key = v_child.collection_key
+    );
+    -- Listed for each parent: when it changed, or has another number of them than are here.
     select array_agg(p.payload ->> 'id')
     into v_truncated
     from unnest(v_payloads) as p (payload)
-    where p.payload #> v_child.truncated_path = 'true'
-      and p.payload ->> 'id' = any (v_rows.applied || v_rows.kept);
+    where p.payload ->> 'id' = any (v_rows.applied || v_rows.kept)
+      and case
+        when v_child.children_path is not null
+          then p.payload #> v_child.truncated_path = 'true'
+        else v_is_new
+          or p.payload ->> 'id' = any (v_rows.applied)
+          or supasaasy.whole_number(p.payload #> v_child.children_count_path) <> (
+            select count(*)
+            from supasaasy.entities e
+            where e.app_key = p_app_key
+              and e.collection_key = v_child.collection_key
+              and e.parent_external_id = p.payload ->> 'id'
+          )
+      end;
     if v_truncated is not null then
       perform supasaasy.request_children(
         p_app_key := p_app_key,
@@ -114,18 +132,14 @@ begin
       );
     end if;
 
+    continue when v_child.children_path is null;
+
     -- Until this child resource is complete once, unchanged parents bring their children too.
     select array_agg(p.payload)
     into v_followed
     from unnest(v_payloads) as p (payload)
     where p.payload ->> 'id' = any (
-      case
-        when exists (
-          select from supasaasy.sync_state s
-          where s.app_key = p_app_key and s.collection_key = v_child.collection_key
-        ) then v_rows.applied
-        else v_rows.applied || v_rows.kept
-      end
+      case when v_is_new then v_rows.applied || v_rows.kept else v_rows.applied end
     );
     continue when v_followed is null;
 
@@ -165,6 +179,7 @@ begin
       and e.collection_key = v_child.collection_key
       and e.parent_external_id = p.payload ->> 'id'
     where not coalesce((p.payload #> v_child.truncated_path) = 'true', false)
+      and jsonb_typeof(p.payload #> v_child.children_path) = 'array'
       and not (e.external_id = any (coalesce(v_child_ids, '{}')));
     if v_removed is null then
       continue;

@@ -178,10 +178,7 @@ begin
     return;
   end if;
 
-  select c.api_version
-  into v_pinned_version
-  from supasaasy.connectors c
-  where c.connector = p_app.connector;
+  v_pinned_version := supasaasy.app_api_version(p_app.app_key);
   v_version := coalesce(p_event ->> 'api_version', v_pinned_version);
   v_counts := supasaasy.observe(
     p_app_key := p_app.app_key,

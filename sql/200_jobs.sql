@@ -56,6 +56,7 @@ create table supasaasy.sync_runs (
   updated bigint,
   deleted bigint,
   covers text[],
+  since timestamptz,
   note text,
   unique (job_id, collection_key),
   constraint status_is_known
@@ -84,6 +85,8 @@ comment on column supasaasy.sync_runs.nominated is
   'Rows that the listing did not show; each was or is fetched before anything is deleted.';
 comment on column supasaasy.sync_runs.covers is
   'The collections that a run over the provider''s events keeps complete.';
+comment on column supasaasy.sync_runs.since is
+  'An incremental run lists what changed since this time; null lists everything.';
 comment on column supasaasy.sync_runs.note is
   'What a user should know of this run, such as why nothing was swept.';
 
@@ -106,6 +109,7 @@ create table supasaasy.sync_tasks (
   params jsonb not null default '{}',
   created_gte bigint,
   created_lt bigint,
+  updated_gte bigint,
   cursor text,
   cursor_created bigint,
   page_size integer not null,
@@ -161,6 +165,8 @@ comment on column supasaasy.sync_tasks.created_gte is
   'First creation second of the slice, in unix seconds; null is unbounded.';
 comment on column supasaasy.sync_tasks.created_lt is
   'The creation second at which the slice ends, itself not in it.';
+comment on column supasaasy.sync_tasks.updated_gte is
+  'Only what changed since this second is wanted; null is all.';
 comment on column supasaasy.sync_tasks.seen is
   'The children that a children task has listed so far.';
 comment on column supasaasy.sync_tasks.again_after is
@@ -211,7 +217,7 @@ comment on table supasaasy.sync_state is
 comment on column supasaasy.sync_state.complete_as_of is
   'Everything that changed before this time is here.';
 comment on column supasaasy.sync_state.events_as_of is
-  'The events created before this time were read, or are of before the first listing.';
+  'What events or an incremental listing tell of before this time was read.';
 comment on column supasaasy.sync_state.floor is
   'When the last complete listing began: what was observed before it is fetched, not written.';
 comment on column supasaasy.sync_state.floor_from is
@@ -251,7 +257,7 @@ join supasaasy.sync_state s
   on s.app_key = r.app_key
   and s.collection_key = r.collection_key
 join supasaasy.sync_jobs j on j.id = r.job_id and j.mode <> 'verify'
-where r.status = 'completed' and r.covers is null and not r.is_first;
+where r.status = 'completed' and r.covers is null and r.since is null and not r.is_first;
 
 comment on view supasaasy.drift is
   'What each full sync had to repair: rows that were missing, stale, or gone at the provider.';

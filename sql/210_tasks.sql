@@ -14,19 +14,34 @@ create function supasaasy.request_revalidation(
   p_run_id bigint default null
 )
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+declare
+  v_parents text[];
+begin
+  if not (
+    select r.is_fetched_alone from supasaasy.resources r where r.collection_key = p_collection_key
+  ) then
+    v_parents := array(
+      select distinct e.parent_external_id
+      from supasaasy.entities e
+      where e.app_key = p_app_key
+        and e.collection_key = p_collection_key
+        and e.external_id = any (p_ids)
+    );
+    perform supasaasy.request_children(p_app_key, p_collection_key, v_parents, p_run_id);
+    return;
+  end if;
   insert into supasaasy.sync_tasks as t (
     run_id, app_key, collection_key, kind, external_id, priority, page_size, run_after
   )
   select
     p_run_id, p_app_key, p_collection_key, 'revalidate', i.external_id, 0, 1,
-    max(i.after) + interval '10 milliseconds' + r.read_lag
+    max(i.after) + interval '10 milliseconds'
   from unnest(p_ids, p_after) as i (external_id, after)
-  join supasaasy.resources r on r.collection_key = p_collection_key
-  group by i.external_id, r.read_lag
+  group by i.external_id
   order by i.external_id
   on conflict (app_key, collection_key, external_id, kind)
     where kind <> 'list' and state in ('pending', 'waiting', 'leased')
@@ -38,6 +53,7 @@ as $$
       then greatest(t.again_after, excluded.run_after)
       else t.again_after
     end;
+end;
 $$;
 
 comment on function supasaasy.request_revalidation(text, text, text[], timestamptz[], bigint) is
@@ -169,7 +185,7 @@ declare
   v_next text;
   v_app supasaasy.apps%rowtype;
   v_wrapped boolean := false;
-  v_chosen text[] := '{}';
+  v_chosen text[] := array[]::text[];
 begin
   for v_step in 1..1000 loop
     select t.app_key into v_next
@@ -237,9 +253,10 @@ begin
   if v_free <= 0 then
     return;
   end if;
-  v_apps := coalesce(array[p_app_key], '{}');
   if p_app_key is null then
     v_apps := supasaasy.apps_in_turn(v_free);
+  else
+    v_apps := array[p_app_key];
   end if;
 
   return query

@@ -116,6 +116,30 @@ $$;
 comment on function supasaasy.slow_down(text, text, text, interval) is
   'Lowers the budget that a provider''s refusal names.';
 
+-- What a provider says of its own window: {"limit", "remaining", "reset"} (reset in unix seconds). Once
+-- only the share that is left to others remains, nothing is asked before the window ends.
+create function supasaasy.heed_rate(
+  p_app_key text,
+  p_rate jsonb
+)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  update supasaasy.rate_budgets b
+  set next_at = supasaasy.unix_time(p_rate -> 'reset')
+  where b.app_key = p_app_key
+    and b.endpoint = '*'
+    and supasaasy.whole_number(p_rate -> 'remaining')
+      < (1 - supasaasy.setting('rate_headroom')::numeric) * supasaasy.whole_number(p_rate -> 'limit')
+    and b.next_at < supasaasy.unix_time(p_rate -> 'reset')
+    and supasaasy.unix_time(p_rate -> 'reset') < supasaasy.clock() + interval '5 minutes';
+$$;
+
+comment on function supasaasy.heed_rate(text, jsonb) is
+  'Waits for the provider''s next window when little of this one is left.';
+
 -- The HTTP API has a bucket too, with bursts of ten seconds' worth.
 create function supasaasy.admit_request()
 returns double precision

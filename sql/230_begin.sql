@@ -94,7 +94,12 @@ begin
     'wait_ms', ceil(extract(epoch from v_wait) * 1000),
     'app_key', v_app.app_key,
     'connector', v_app.connector,
-    'api_version', v_connector.api_version,
+    'api_version', supasaasy.app_api_version(v_app.app_key),
+    'config', (
+      select coalesce(jsonb_object_agg(k.key, k.value), '{}')
+      from jsonb_each(v_app.config) as k (key, value)
+      where v_connector.config_keys ? k.key
+    ),
     'api_key', (supasaasy.vault_secrets(v_app.app_key, 'api_key'))[1],
     'api_key_env', v_app.config ->> 'api_key_env',
     'key_fingerprint', v_app.key_fingerprint,
@@ -107,6 +112,7 @@ begin
     end,
     'external_id', case when v_task.kind = 'revalidate' then v_task.external_id end,
     'parent_id', case when v_task.kind = 'children' then v_task.external_id end,
+    'updated_gte', v_task.updated_gte,
     'params', v_task.params,
     'created_gte', v_task.created_gte,
     'created_lt', v_task.created_lt,

@@ -19,6 +19,7 @@ declare
   v_room integer;
 begin
   if not p_resource.filters_created
+    or p_task.updated_gte is not null
     or p_task.cursor_created is null
     or p_task.cursor_created - v_low < 2
   then
@@ -53,11 +54,12 @@ begin
 
   v_middle := v_low + (p_task.cursor_created - v_low + 1) / 2;
   insert into supasaasy.sync_tasks (
-    run_id, app_key, collection_key, kind, priority, params, created_gte, created_lt, page_size
+    run_id, app_key, collection_key, kind, priority, params, updated_gte, created_gte, created_lt,
+    page_size
   )
   values (
     p_task.run_id, p_task.app_key, p_task.collection_key, 'list', 2, p_task.params,
-    p_task.created_gte, v_middle, p_task.page_size
+    p_task.updated_gte, p_task.created_gte, v_middle, p_task.page_size
   );
   update supasaasy.sync_tasks t
   set created_gte = v_middle
@@ -70,8 +72,13 @@ comment on function supasaasy.split_task(supasaasy.sync_tasks, supasaasy.resourc
   'Gives the older half of a listing''s remaining range to a new task if the app has room for it.';
 
 -- Children that a complete listing of their parent did not show are fetched one by one: only the
--- provider's own answer deletes them. However late one was observed, it may have gone since.
-create function supasaasy.nominate_children(p_task supasaasy.sync_tasks)
+-- provider's own answer deletes them. However late one was observed, it may have gone since. Those that
+-- cannot be fetched alone were all in the one answer, which is the provider's own.
+create function supasaasy.remove_absent_children(
+  p_task supasaasy.sync_tasks,
+  p_resource supasaasy.resources,
+  p_until timestamptz
+)
 returns void
 language plpgsql
 volatile
@@ -80,6 +87,7 @@ as $$
 declare
   v_ids text[];
   v_after timestamptz[];
+  v_deleted integer;
 begin
   select array_agg(e.external_id), array_agg(greatest(e.observed_until, supasaasy.clock()))
   into v_ids, v_after
@@ -88,7 +96,9 @@ begin
     and e.collection_key = p_task.collection_key
     and e.parent_external_id = p_task.external_id
     and not (e.external_id = any (p_task.seen));
-  if v_ids is not null then
+  if v_ids is null then
+    return;
+  elsif p_resource.is_fetched_alone then
     perform supasaasy.request_revalidation(
       p_app_key := p_task.app_key,
       p_collection_key := p_task.collection_key,
@@ -96,12 +106,55 @@ begin
       p_after := v_after,
       p_run_id := p_task.run_id
     );
+  elsif p_task.pages = 1 then
+    v_deleted := supasaasy.delete_rows(
+      p_app_key := p_task.app_key,
+      p_collection_key := p_task.collection_key,
+      p_ids := v_ids,
+      p_at := p_task.begun_at,
+      p_until := greatest(p_until, p_task.begun_at),
+      p_source := 'fetch'
+    );
+    update supasaasy.sync_tasks t
+    set deleted = t.deleted + v_deleted
+    where t.id = p_task.id;
   end if;
 end;
 $$;
 
-comment on function supasaasy.nominate_children(supasaasy.sync_tasks) is
-  'Asks for a fetch of each child that a complete listing of its parent did not show.';
+comment on function supasaasy.remove_absent_children(
+  supasaasy.sync_tasks, supasaasy.resources, timestamptz
+) is
+  'After a complete listing of a parent''s children: the others are fetched, or deleted.';
+
+-- A provider that cannot leave out by itself what was created before sync_from.
+create function supasaasy.rows_within(
+  p_run_id bigint,
+  p_resource supasaasy.resources,
+  p_rows jsonb
+)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select case
+    when j.sync_from is null then p_rows
+    else (
+      select coalesce(jsonb_agg(r.value order by r.position), '[]')
+      from jsonb_array_elements(p_rows) with ordinality as r (value, position)
+      where not coalesce(
+        supasaasy.unix_time(r.value -> p_resource.created_field) < j.sync_from, false
+      )
+    )
+  end
+  from supasaasy.sync_runs n
+  join supasaasy.sync_jobs j on j.id = n.job_id
+  where n.id = p_run_id;
+$$;
+
+comment on function supasaasy.rows_within(bigint, supasaasy.resources, jsonb) is
+  'The rows of a listing that its job''s sync_from lets in.';
 
 -- The provider's Date header, in whole seconds, was written between begin and completion. Only a
 -- skew that this proves is kept, and only if it is more than was known.
@@ -139,7 +192,10 @@ create function supasaasy.complete_page(
   p_missing text[] default '{}',
   p_repaired text[] default '{}',
   p_events jsonb default null,
-  p_provider_time timestamptz default null
+  p_provider_time timestamptz default null,
+  p_is_partial boolean default false,
+  p_merged jsonb default null,
+  p_rate jsonb default null
 )
 returns jsonb
 language plpgsql
@@ -153,6 +209,7 @@ declare
   v_resource supasaasy.resources%rowtype;
   v_may_remove boolean;
   v_counts record;
+  v_rows jsonb := p_rows;
   v_listed text[];
   v_ended boolean;
   v_next jsonb;
@@ -176,6 +233,9 @@ begin
     from jsonb_array_elements(p_events) as e (value);
     perform supasaasy.lock_events(v_task.app_key, p_events);
   else
+    if v_task.kind = 'children' and not v_resource.is_fetched_alone then
+      perform supasaasy.lock_collection(v_task.app_key, v_task.collection_key, true);
+    end if;
     v_may_remove := supasaasy.lock_rows(
       v_task.app_key, v_task.collection_key, p_rows, coalesce(p_missing, '{}')
     );
@@ -202,6 +262,11 @@ begin
   perform supasaasy.measure_skew(v_task, p_provider_time, v_until);
   perform supasaasy.close_breaker(v_task.app_key);
 
+  if v_task.kind = 'list' and not v_resource.filters_created then
+    v_rows := supasaasy.rows_within(v_task.run_id, v_resource, p_rows);
+  end if;
+  perform supasaasy.heed_rate(v_task.app_key, p_rate);
+
   if v_resource.is_feed then
     v_counts := supasaasy.apply_events(v_task.app_key, p_events);
   elsif v_task.kind = 'list' and supasaasy.is_verifying(v_task.run_id) then
@@ -211,31 +276,30 @@ begin
       p_rows := p_rows,
       p_at := v_task.begun_at - v_resource.read_lag,
       p_until := greatest(v_until, v_task.begun_at),
-      p_api_version := (
-        select c.api_version
-        from supasaasy.connectors c
-        where c.connector = v_resource.connector
-      )
+      p_api_version := supasaasy.app_api_version(v_task.app_key)
     );
   else
     v_counts := supasaasy.observe(
       p_app_key := v_task.app_key,
       p_collection_key := v_task.collection_key,
-      p_rows := p_rows,
+      p_rows := v_rows,
       p_missing := coalesce(p_missing, '{}'),
       p_repaired := coalesce(p_repaired, '{}'),
       p_parent := case when v_task.kind = 'children' then v_task.external_id end,
-      p_at := v_task.begun_at - v_resource.read_lag,
+      p_at := v_task.begun_at - case v_task.kind
+        when 'list' then v_resource.read_lag else interval '0' end,
       p_until := greatest(v_until, v_task.begun_at),
       p_source := case v_task.kind when 'revalidate' then 'fetch' else 'page' end,
-      p_api_version := (
-        select c.api_version
-        from supasaasy.connectors c
-        where c.connector = v_resource.connector
-      ),
+      p_api_version := supasaasy.app_api_version(v_task.app_key),
       p_may_remove := v_may_remove,
       p_run_id := v_task.run_id
     );
+    update supasaasy.tombstones b
+    set merged_into = m.value
+    from jsonb_each_text(p_merged) as m (key, value)
+    where b.app_key = v_task.app_key
+      and b.collection_key = v_task.collection_key
+      and b.external_id = m.key;
   end if;
 
   v_listed := array(select r.value ->> 'id' from jsonb_array_elements(p_rows) as r (value));
@@ -270,8 +334,8 @@ begin
   -- Only now: what was just observed may have asked for this very fetch once more.
   v_ended := p_next_cursor is null and v_task.again_after is null;
   if v_ended then
-    if v_task.kind = 'children' then
-      perform supasaasy.nominate_children(v_task);
+    if v_task.kind = 'children' and not p_is_partial then
+      perform supasaasy.remove_absent_children(v_task, v_resource, v_until);
     end if;
     perform supasaasy.end_task(p_task_id, 'done');
   elsif p_next_cursor is null then
@@ -290,7 +354,9 @@ begin
 
   if v_ended or p_next_cursor is null then
     v_next := supasaasy.next_task(v_task.app_key);
-  elsif supasaasy.must_yield(v_task) or supasaasy.is_saturated() then
+  elsif not v_resource.cursor_is_used_up
+    and (supasaasy.must_yield(v_task) or supasaasy.is_saturated())
+  then
     perform supasaasy.put_back(p_task_id);
     v_next := supasaasy.next_task(v_task.app_key);
   else
@@ -314,7 +380,7 @@ $$;
 
 -- Definer: functions hold no grant on entities or the queue.
 comment on function supasaasy.complete_page(
-  bigint, uuid, jsonb, text, text[], text[], jsonb, timestamptz
+  bigint, uuid, jsonb, text, text[], text[], jsonb, timestamptz, boolean, jsonb, jsonb
 ) is
   'Stores one fetched page and says what to begin next; repeated, it returns the same answer.';
 

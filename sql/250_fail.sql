@@ -44,6 +44,12 @@ begin
     error_message = p_message
   where t.id = p_task_id
   returning t.* into v_task;
+  -- Whether the provider has answered and used the cursor up, nobody knows.
+  update supasaasy.sync_tasks t
+  set cursor = null,
+    cursor_created = null
+  from supasaasy.resources r
+  where t.id = p_task_id and r.collection_key = t.collection_key and r.cursor_is_used_up;
   if v_task.attempts >= supasaasy.setting('max_attempts')::integer then
     perform supasaasy.end_task(p_task_id, 'failed');
   else

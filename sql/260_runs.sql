@@ -37,10 +37,12 @@ begin
   on conflict do nothing;
   -- The upper bound is frozen, a minute ahead for a provider's clock that is ahead of ours.
   insert into supasaasy.sync_tasks (
-    run_id, app_key, collection_key, kind, priority, params, created_gte, created_lt, page_size
+    run_id, app_key, collection_key, kind, priority, params, updated_gte, created_gte, created_lt,
+    page_size
   )
   select
     p_run_id, v_run.app_key, v_run.collection_key, 'list', 2, l.params,
+    floor(extract(epoch from v_run.since))::bigint,
     case
       when v_resource.is_feed then supasaasy.feed_start(v_run)
       when v_resource.filters_created then ceil(extract(epoch from v_job.sync_from))::bigint
@@ -143,7 +145,7 @@ begin
     ) then
       perform supasaasy.end_run(p_run_id, 'failed');
       return;
-    elsif v_run.covers is not null then
+    elsif v_run.covers is not null or v_run.since is not null then
       perform supasaasy.end_run(p_run_id, 'completed');
       return;
     elsif not exists (
@@ -203,12 +205,16 @@ begin
   returning r.* into strict v_run;
   select j.* into strict v_job from supasaasy.sync_jobs j where j.id = v_run.job_id;
 
-  if p_status = 'completed' and v_run.covers is not null then
+  if p_status = 'completed' and (v_run.covers is not null or v_run.since is not null) then
+    -- What a provider tells by events is all there is; a listing of changes shows no deletions.
     update supasaasy.sync_state s
-    set complete_as_of = greatest(
-        s.complete_as_of,
-        v_run.began_at - supasaasy.clock_skew(v_run.app_key) - c.event_lag
-      ),
+    set complete_as_of = case
+        when v_run.covers is null then s.complete_as_of
+        else greatest(
+          s.complete_as_of,
+          v_run.began_at - supasaasy.clock_skew(v_run.app_key) - c.event_lag
+        )
+      end,
       events_as_of = greatest(
         s.events_as_of,
         v_run.began_at - supasaasy.clock_skew(v_run.app_key) - c.event_lag
@@ -217,7 +223,8 @@ begin
     join supasaasy.connectors c on c.connector = r.connector
     where r.collection_key = s.collection_key
       and s.app_key = v_run.app_key
-      and (s.collection_key = any (v_run.covers) or r.parent_collection_key = any (v_run.covers));
+      and coalesce(v_run.covers, array[v_run.collection_key])
+        && array[s.collection_key, r.parent_collection_key];
   elsif p_status = 'completed' and v_run.note is null and v_job.mode <> 'verify' then
     select r.read_lag into v_read_lag
     from supasaasy.resources r

@@ -1,5 +1,5 @@
 -- Owns incremental syncs: which resources the provider's list of events keeps complete, from where it
--- is read, and how a page of it is applied.
+-- is read, and how a page of it is applied; and since when changes are listed where there is none.
 
 create function supasaasy.events_are_listed(
   p_collection_key text,
@@ -55,6 +55,39 @@ $$;
 
 comment on function supasaasy.covered_by_events(supasaasy.apps, text[]) is
   'The resources that reading the provider''s events brings up to date; the others are listed.';
+
+-- What an incremental sync lists of a resource that can be asked for its changes: those since the last
+-- time, with an overlap for the clocks' skew. Null lists everything: the first time, for a wider
+-- sync_from than before, or while a child resource was never complete.
+create function supasaasy.changed_since(
+  p_app supasaasy.apps,
+  p_resource supasaasy.resources
+)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  select s.events_as_of - supasaasy.clock_skew(p_app.app_key) - interval '10 seconds'
+  from supasaasy.sync_state s
+  where p_resource.filters_updated
+    and s.app_key = p_app.app_key
+    and s.collection_key = p_resource.collection_key
+    and (s.floor_from is null or p_app.sync_from >= s.floor_from)
+    and not exists (
+      select
+      from supasaasy.resources h
+      where h.parent_collection_key = p_resource.collection_key
+        and h.collection_key = any (supasaasy.app_resources(p_app.app_key))
+        and not exists (
+          select from supasaasy.sync_state o
+          where o.app_key = p_app.app_key and o.collection_key = h.collection_key
+        )
+    );
+$$;
+
+comment on function supasaasy.changed_since(supasaasy.apps, supasaasy.resources) is
+  'Since when an incremental sync must list the changes of a resource; null lists everything.';
 
 -- Where a run over the events begins: at the second up to which they were read for all that it covers,
 -- with an overlap for the clocks' skew. A listing in between does not move that: what it omits

@@ -175,8 +175,11 @@ begin
   if p_mode = 'incremental' then
     v_covers := supasaasy.covered_by_events(v_app, v_resources);
   end if;
-  insert into supasaasy.sync_runs (job_id, app_key, collection_key, covers)
-  select v_job_id, p_app_key, r.collection_key, case when r.is_feed then v_covers end
+  insert into supasaasy.sync_runs (job_id, app_key, collection_key, covers, since)
+  select
+    v_job_id, p_app_key, r.collection_key,
+    case when r.is_feed then v_covers end,
+    case when p_mode = 'incremental' then supasaasy.changed_since(v_app, r) end
   from supasaasy.resources r
   where case
     when r.is_feed then r.connector = v_app.connector and v_covers <> '{}'

@@ -40,6 +40,14 @@ begin
       message = format('cannot make a webhook for "%s": the app is disabled', p_app_key),
       hint = format('update supasaasy.apps set enabled = true where app_key = %L;', p_app_key);
   end if;
+  if not exists (
+    select from supasaasy.resources r where r.connector = v_app.connector and r.is_feed
+  ) then
+    raise exception using
+      errcode = '55000',
+      message = format('cannot make a webhook for "%s": %s has no API for that', p_app_key, v_app.connector),
+      hint = format('Set it up at the provider, with this address: %s', v_url);
+  end if;
   insert into supasaasy.webhook_endpoints as w (app_key, url, event_types)
   select p_app_key, v_url, array_agg(t.type order by r.position, t.position)
   from supasaasy.resources r

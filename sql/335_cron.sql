@@ -20,7 +20,7 @@ declare
   v_from integer;
   v_to integer;
   v_step integer;
-  v_values integer[] := '{}';
+  v_values integer[] := array[]::integer[];
 begin
   foreach v_part in array string_to_array(lower(p_field), ',') loop
     v_match := regexp_match(

@@ -233,7 +233,8 @@ select
     else 'synced'
   end as status,
   s.complete_as_of,
-  supasaasy.clock() - s.complete_as_of as lag,
+  s.events_as_of as changes_as_of,
+  supasaasy.clock() - greatest(s.complete_as_of, s.events_as_of) as lag,
   success.ended_at as last_success_at,
   run.job_id as running_job_id,
   job.mode as running_mode,

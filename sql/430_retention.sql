@@ -60,6 +60,7 @@ as $$
       where o.deleted_at < supasaasy.clock() - supasaasy.setting('tombstone_retention')::interval
         and o.observed_until < s.floor
         and s.floor_from is null
+        and o.merged_into is null
       order by o.deleted_at
       limit p_limit
     ) old

@@ -27,7 +27,9 @@ to service_role;
 grant execute on function
   supasaasy.begin_page(bigint, uuid),
   supasaasy.pin_account(bigint, uuid, text, text, boolean),
-  supasaasy.complete_page(bigint, uuid, jsonb, text, text[], text[], jsonb, timestamptz),
+  supasaasy.complete_page(
+    bigint, uuid, jsonb, text, text[], text[], jsonb, timestamptz, boolean, jsonb, jsonb
+  ),
   supasaasy.fail_page(bigint, uuid, text, text, double precision, text),
   supasaasy.release_task(bigint, uuid),
   supasaasy.webhook_app(text),
@@ -69,11 +71,17 @@ begin
   loop
     execute format('grant select on %s to service_role', v_table.name);
   end loop;
-  -- Immutable functions read nothing but their arguments; views call them.
+  -- Immutable functions read nothing but their arguments; a connector's own read what views read.
   for v_function in
     select p.oid::regprocedure as name
     from pg_catalog.pg_proc p
-    where p.pronamespace = 'supasaasy'::regnamespace and p.provolatile = 'i'
+    where p.pronamespace = 'supasaasy'::regnamespace
+      and (
+        p.provolatile = 'i'
+        or exists (
+          select from supasaasy.connectors c where starts_with(p.proname, c.connector || '_')
+        )
+      )
   loop
     execute format('grant execute on function %s to service_role', v_function.name);
   end loop;

@@ -79,6 +79,8 @@ rm -f "$prove"
 
 check 'a whole sync ends equal to the provider' $deno test -A --quiet tests/e2e/sync_test.ts \
   --filter 'what changed, appeared and vanished'
+check 'a schedule row fires and syncs, deleting it removes the cron job' $deno test -A --quiet \
+  tests/e2e/operate_test.ts --filter 'a schedule row fires'
 check 'supabase db lint reports nothing' bash -c "node_modules/.bin/supabase db lint \
   --remote='$url' --schema supasaasy --level warning --fail-on warning --workdir . --yes"
 check 'supabase db advisors reports nothing for the schema' bash -c "! node_modules/.bin/supabase \

@@ -18,7 +18,7 @@ async function withFake(run: (fake: FakeStripe, access: Access) => Promise<void>
   });
   try {
     const env = (name: string) => name === 'STRIPE_API_BASE' ? fake.url : undefined;
-    await run(fake, { apiKey: fake.key, apiVersion: API_VERSION, env });
+    await run(fake, { apiKey: fake.key, apiVersion: API_VERSION, config: {}, env });
   } finally {
     await fake.stop();
   }
@@ -33,6 +33,7 @@ function request(changes: Partial<PageRequest> = {}): PageRequest {
     params: {},
     createdGte: null,
     createdLt: null,
+    updatedGte: null,
     cursor: null,
     pageSize: 100,
     ...changes,

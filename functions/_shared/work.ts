@@ -16,6 +16,7 @@ const orderSchema = z.object({
   app_key: z.string(),
   connector: z.string(),
   api_version: z.string(),
+  config: z.record(z.string(), z.unknown()),
   /** The key, if it lies in Vault; otherwise the variable that holds it. */
   api_key: z.string().nullable(),
   api_key_env: z.string().nullable(),
@@ -27,6 +28,7 @@ const orderSchema = z.object({
   params: z.record(z.string(), z.string()),
   created_gte: z.int().nullable(),
   created_lt: z.int().nullable(),
+  updated_gte: z.int().nullable(),
   cursor: z.string().nullable(),
   page_size: z.int().positive(),
   webhook: z.object({

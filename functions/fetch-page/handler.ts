@@ -98,7 +98,12 @@ async function work(taskId: number, order: Order, deps: Deps): Promise<Start | n
       );
     }
     const apiKey = apiKeyOf(order, deps);
-    const access = { apiKey, apiVersion: order.api_version, env: deps.env };
+    const access = {
+      apiKey,
+      apiVersion: order.api_version,
+      config: order.config,
+      env: deps.env,
+    };
     await deps.sleep(order.wait_ms);
 
     const fingerprint = await hash(`${order.app_key}:${apiKey}`);
@@ -140,6 +145,9 @@ async function work(taskId: number, order: Order, deps: Deps): Promise<Start | n
       p_repaired: repaired,
       p_events: page.events ? repairEvents(page.events) : null,
       p_provider_time: page.providerTime?.toISOString() ?? null,
+      p_is_partial: page.isPartial ?? false,
+      p_merged: page.merged ?? null,
+      p_rate: page.rate ?? null,
     });
   } catch (error) {
     return await end(deps, 'fail_page', { ...token, ...failure(error) });
@@ -183,6 +191,7 @@ function pageRequest(order: Order): PageRequest {
     params: order.params,
     createdGte: order.created_gte,
     createdLt: order.created_lt,
+    updatedGte: order.updated_gte,
     cursor: order.cursor,
     pageSize: order.page_size,
   };

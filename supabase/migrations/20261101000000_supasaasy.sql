@@ -396,7 +396,7 @@ create table supasaasy.connectors (
   connector text primary key,
   display_name text not null,
   api_version text not null,
-  config_keys text[] not null default '{}',
+  config_keys jsonb not null default '{}',
   max_concurrency integer not null default 8,
   rate_live numeric not null,
   rate_sandbox numeric not null,
@@ -404,6 +404,7 @@ create table supasaasy.connectors (
   event_lag interval not null default '0',
   event_retention interval,
   event_types_per_request integer not null default 20,
+  constraint config_keys_are_lists_of_values check (jsonb_typeof(config_keys) = 'object'),
   constraint connector_is_a_name check (connector ~ '^[a-z][a-z0-9]{0,30}$'),
   constraint max_concurrency_is_positive check (max_concurrency > 0),
   constraint rates_are_positive check (least(rate_live, rate_sandbox, rate_endpoint) > 0)
@@ -412,8 +413,10 @@ create table supasaasy.connectors (
 comment on table supasaasy.connectors is
   'The providers that this build can sync, their API version and their rate limits per second.';
 
+comment on column supasaasy.connectors.config_keys is
+  'The keys of apps.config that are the connector''s own, each with the values that are valid.';
 comment on column supasaasy.connectors.event_lag is
-  'How late an event may show up in the provider''s list of events.';
+  'How late an event, or a change, may show up in what an incremental sync reads.';
 comment on column supasaasy.connectors.event_retention is
   'How long the provider lists an event; null if it lists none.';
 
@@ -426,6 +429,9 @@ create table supasaasy.resources (
   page_size integer not null default 100,
   listings jsonb not null default '[{}]',
   filters_created boolean not null default false,
+  filters_updated boolean not null default false,
+  cursor_is_used_up boolean not null default false,
+  is_fetched_alone boolean not null default true,
   oldest_created bigint not null default 0,
   read_lag interval not null default '0',
   created_field text not null default 'created',
@@ -436,6 +442,7 @@ create table supasaasy.resources (
   parent_field text,
   children_path text[],
   truncated_path text[],
+  children_count_path text[],
   volatile_paths text[] not null default '{}',
   event_types text[] not null default '{}',
   is_feed boolean not null default false,
@@ -444,8 +451,11 @@ create table supasaasy.resources (
     check (collection_key = connector || '_' || resource),
   constraint page_size_is_positive check (page_size > 0),
   constraint listings_are_parameter_sets check (jsonb_typeof(listings) = 'array'),
-  constraint children_live_in_their_parent
-    check (num_nulls(parent_collection_key, parent_field, children_path) in (0, 3))
+  constraint children_have_a_parent
+    check (parent_collection_key is not null
+      or num_nonnulls(parent_field, children_path, children_count_path) = 0),
+  constraint only_children_are_not_fetched_alone
+    check (is_fetched_alone or parent_collection_key is not null)
 );
 
 comment on table supasaasy.resources is
@@ -456,6 +466,12 @@ comment on column supasaasy.resources.endpoint is
   'The name under which the provider limits requests for this resource.';
 comment on column supasaasy.resources.filters_created is
   'Whether a listing can be limited to a range of creation seconds, and so be sliced.';
+comment on column supasaasy.resources.filters_updated is
+  'Whether a listing can be limited to what changed since a time; deletions do not show in it.';
+comment on column supasaasy.resources.cursor_is_used_up is
+  'Whether a cursor serves once: a listing whose page was lost begins anew.';
+comment on column supasaasy.resources.is_fetched_alone is
+  'Whether an object can be fetched by its id; if not, its parent''s children are listed instead.';
 comment on column supasaasy.resources.oldest_created is
   'No object is older than this second: where halving a range begins, never a filter.';
 comment on column supasaasy.resources.read_lag is
@@ -463,7 +479,9 @@ comment on column supasaasy.resources.read_lag is
 comment on column supasaasy.resources.parent_field is
   'The field of a child that holds its parent''s id.';
 comment on column supasaasy.resources.children_path is
-  'Where a parent''s payload holds this resource''s objects.';
+  'Where a parent''s payload holds this resource''s objects; null if they are listed for each parent.';
+comment on column supasaasy.resources.children_count_path is
+  'Where a parent''s payload says how many they are, for those that are listed for each parent.';
 comment on column supasaasy.resources.truncated_path is
   'Where a parent''s payload says that it holds only some of them.';
 
@@ -665,7 +683,7 @@ begin
   v_known := array[
     'api_key_env', 'webhook_secret_env', 'sync_resources', 'max_concurrency', 'history',
     'webhook_logging'
-  ] || v_connector.config_keys;
+  ] || array(select jsonb_object_keys(v_connector.config_keys));
   for v_key, v_value in
     select k.key, k.value from jsonb_each(p_config) as k (key, value) order by k.key
   loop
@@ -673,6 +691,15 @@ begin
       return query select
         'config.' || v_key, format('config of app "%s" has the unknown key "%s"', p_app_key, v_key),
         null::text, format('Known keys: %s.', array_to_string(v_known, ', '));
+    elsif v_connector.config_keys ? v_key and not v_connector.config_keys -> v_key @> v_value then
+      return query select
+        'config.' || v_key,
+        format('config key "%s" of app "%s" is %s', v_key, p_app_key, left(v_value::text, 40)),
+        null::text,
+        format('Values: %s.', (
+          select string_agg(a.value, ', ')
+          from jsonb_array_elements_text(v_connector.config_keys -> v_key) as a (value)
+        ));
     elsif v_key in ('api_key_env', 'webhook_secret_env') then
       return query select
         'config.' || v_key, e.message, e.detail, e.hint
@@ -825,6 +852,21 @@ $$;
 
 comment on function supasaasy.app_resources(text) is
   'The collection keys that an app syncs, parents first.';
+
+create function supasaasy.app_api_version(p_app_key text)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(a.config ->> 'api_version', c.api_version)
+  from supasaasy.apps a
+  join supasaasy.connectors c on c.connector = a.connector
+  where a.app_key = p_app_key;
+$$;
+
+comment on function supasaasy.app_api_version(text) is
+  'The API version that an app''s objects are asked for in: its config''s, or the connector''s.';
 
 -- sql/060_secrets.sql
 
@@ -992,6 +1034,7 @@ create table supasaasy.tombstones (
   observed_at timestamptz not null,
   observed_until timestamptz not null,
   deleted_at timestamptz not null default supasaasy.clock(),
+  merged_into text,
   primary key (app_key, collection_key, external_id),
   constraint observation_is_an_interval check (observed_at <= observed_until)
 );
@@ -1000,6 +1043,8 @@ comment on table supasaasy.tombstones is
   'What the provider deleted, so that a late page or event cannot bring it back.';
 comment on column supasaasy.tombstones.deleted_at is
   'When the deletion was recorded here.';
+comment on column supasaasy.tombstones.merged_into is
+  'The object that this one was merged into, if the provider says so; such a tombstone is kept.';
 
 create index tombstones_deleted_idx on supasaasy.tombstones (deleted_at);
 
@@ -1224,7 +1269,7 @@ begin
     where r.parent_collection_key = p_collection_key
     order by r.position
   loop
-    v_removes := v_exclusive or exists (
+    v_removes := v_exclusive or v_child.children_path is not null and exists (
       select
       from jsonb_array_elements(p_rows) as p (value)
       join supasaasy.entities e
@@ -1232,6 +1277,7 @@ begin
         and e.collection_key = v_child.collection_key
         and e.parent_external_id = p.value ->> 'id'
       where not coalesce((p.value #> v_child.truncated_path) = 'true', false)
+        and jsonb_typeof(p.value #> v_child.children_path) = 'array'
         and not coalesce(
           jsonb_path_exists(
             p.value #> v_child.children_path,
@@ -1648,6 +1694,7 @@ declare
   v_child_rows record;
   v_removed text[];
   v_truncated text[];
+  v_is_new boolean;
 begin
   select r.* into strict v_resource
   from supasaasy.resources r
@@ -1707,11 +1754,28 @@ begin
       and r.collection_key = any (supasaasy.app_resources(p_app_key))
     order by r.position
   loop
+    v_is_new := not exists (
+      select from supasaasy.sync_state s
+      where s.app_key = p_app_key and s.collection_key = v_child.collection_key
+    );
+    -- Listed for each parent: when it changed, or has another number of them than are here.
     select array_agg(p.payload ->> 'id')
     into v_truncated
     from unnest(v_payloads) as p (payload)
-    where p.payload #> v_child.truncated_path = 'true'
-      and p.payload ->> 'id' = any (v_rows.applied || v_rows.kept);
+    where p.payload ->> 'id' = any (v_rows.applied || v_rows.kept)
+      and case
+        when v_child.children_path is not null
+          then p.payload #> v_child.truncated_path = 'true'
+        else v_is_new
+          or p.payload ->> 'id' = any (v_rows.applied)
+          or supasaasy.whole_number(p.payload #> v_child.children_count_path) <> (
+            select count(*)
+            from supasaasy.entities e
+            where e.app_key = p_app_key
+              and e.collection_key = v_child.collection_key
+              and e.parent_external_id = p.payload ->> 'id'
+          )
+      end;
     if v_truncated is not null then
       perform supasaasy.request_children(
         p_app_key := p_app_key,
@@ -1721,18 +1785,14 @@ begin
       );
     end if;
 
+    continue when v_child.children_path is null;
+
     -- Until this child resource is complete once, unchanged parents bring their children too.
     select array_agg(p.payload)
     into v_followed
     from unnest(v_payloads) as p (payload)
     where p.payload ->> 'id' = any (
-      case
-        when exists (
-          select from supasaasy.sync_state s
-          where s.app_key = p_app_key and s.collection_key = v_child.collection_key
-        ) then v_rows.applied
-        else v_rows.applied || v_rows.kept
-      end
+      case when v_is_new then v_rows.applied || v_rows.kept else v_rows.applied end
     );
     continue when v_followed is null;
 
@@ -1772,6 +1832,7 @@ begin
       and e.collection_key = v_child.collection_key
       and e.parent_external_id = p.payload ->> 'id'
     where not coalesce((p.payload #> v_child.truncated_path) = 'true', false)
+      and jsonb_typeof(p.payload #> v_child.children_path) = 'array'
       and not (e.external_id = any (coalesce(v_child_ids, '{}')));
     if v_removed is null then
       continue;
@@ -1983,10 +2044,7 @@ begin
     return;
   end if;
 
-  select c.api_version
-  into v_pinned_version
-  from supasaasy.connectors c
-  where c.connector = p_app.connector;
+  v_pinned_version := supasaasy.app_api_version(p_app.app_key);
   v_version := coalesce(p_event ->> 'api_version', v_pinned_version);
   v_counts := supasaasy.observe(
     p_app_key := p_app.app_key,
@@ -2334,6 +2392,7 @@ create table supasaasy.sync_runs (
   updated bigint,
   deleted bigint,
   covers text[],
+  since timestamptz,
   note text,
   unique (job_id, collection_key),
   constraint status_is_known
@@ -2362,6 +2421,8 @@ comment on column supasaasy.sync_runs.nominated is
   'Rows that the listing did not show; each was or is fetched before anything is deleted.';
 comment on column supasaasy.sync_runs.covers is
   'The collections that a run over the provider''s events keeps complete.';
+comment on column supasaasy.sync_runs.since is
+  'An incremental run lists what changed since this time; null lists everything.';
 comment on column supasaasy.sync_runs.note is
   'What a user should know of this run, such as why nothing was swept.';
 
@@ -2384,6 +2445,7 @@ create table supasaasy.sync_tasks (
   params jsonb not null default '{}',
   created_gte bigint,
   created_lt bigint,
+  updated_gte bigint,
   cursor text,
   cursor_created bigint,
   page_size integer not null,
@@ -2439,6 +2501,8 @@ comment on column supasaasy.sync_tasks.created_gte is
   'First creation second of the slice, in unix seconds; null is unbounded.';
 comment on column supasaasy.sync_tasks.created_lt is
   'The creation second at which the slice ends, itself not in it.';
+comment on column supasaasy.sync_tasks.updated_gte is
+  'Only what changed since this second is wanted; null is all.';
 comment on column supasaasy.sync_tasks.seen is
   'The children that a children task has listed so far.';
 comment on column supasaasy.sync_tasks.again_after is
@@ -2489,7 +2553,7 @@ comment on table supasaasy.sync_state is
 comment on column supasaasy.sync_state.complete_as_of is
   'Everything that changed before this time is here.';
 comment on column supasaasy.sync_state.events_as_of is
-  'The events created before this time were read, or are of before the first listing.';
+  'What events or an incremental listing tell of before this time was read.';
 comment on column supasaasy.sync_state.floor is
   'When the last complete listing began: what was observed before it is fetched, not written.';
 comment on column supasaasy.sync_state.floor_from is
@@ -2529,7 +2593,7 @@ join supasaasy.sync_state s
   on s.app_key = r.app_key
   and s.collection_key = r.collection_key
 join supasaasy.sync_jobs j on j.id = r.job_id and j.mode <> 'verify'
-where r.status = 'completed' and r.covers is null and not r.is_first;
+where r.status = 'completed' and r.covers is null and r.since is null and not r.is_first;
 
 comment on view supasaasy.drift is
   'What each full sync had to repair: rows that were missing, stale, or gone at the provider.';
@@ -2783,19 +2847,34 @@ create function supasaasy.request_revalidation(
   p_run_id bigint default null
 )
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+declare
+  v_parents text[];
+begin
+  if not (
+    select r.is_fetched_alone from supasaasy.resources r where r.collection_key = p_collection_key
+  ) then
+    v_parents := array(
+      select distinct e.parent_external_id
+      from supasaasy.entities e
+      where e.app_key = p_app_key
+        and e.collection_key = p_collection_key
+        and e.external_id = any (p_ids)
+    );
+    perform supasaasy.request_children(p_app_key, p_collection_key, v_parents, p_run_id);
+    return;
+  end if;
   insert into supasaasy.sync_tasks as t (
     run_id, app_key, collection_key, kind, external_id, priority, page_size, run_after
   )
   select
     p_run_id, p_app_key, p_collection_key, 'revalidate', i.external_id, 0, 1,
-    max(i.after) + interval '10 milliseconds' + r.read_lag
+    max(i.after) + interval '10 milliseconds'
   from unnest(p_ids, p_after) as i (external_id, after)
-  join supasaasy.resources r on r.collection_key = p_collection_key
-  group by i.external_id, r.read_lag
+  group by i.external_id
   order by i.external_id
   on conflict (app_key, collection_key, external_id, kind)
     where kind <> 'list' and state in ('pending', 'waiting', 'leased')
@@ -2807,6 +2886,7 @@ as $$
       then greatest(t.again_after, excluded.run_after)
       else t.again_after
     end;
+end;
 $$;
 
 comment on function supasaasy.request_revalidation(text, text, text[], timestamptz[], bigint) is
@@ -2938,7 +3018,7 @@ declare
   v_next text;
   v_app supasaasy.apps%rowtype;
   v_wrapped boolean := false;
-  v_chosen text[] := '{}';
+  v_chosen text[] := array[]::text[];
 begin
   for v_step in 1..1000 loop
     select t.app_key into v_next
@@ -3006,9 +3086,10 @@ begin
   if v_free <= 0 then
     return;
   end if;
-  v_apps := coalesce(array[p_app_key], '{}');
   if p_app_key is null then
     v_apps := supasaasy.apps_in_turn(v_free);
+  else
+    v_apps := array[p_app_key];
   end if;
 
   return query
@@ -3256,6 +3337,30 @@ $$;
 comment on function supasaasy.slow_down(text, text, text, interval) is
   'Lowers the budget that a provider''s refusal names.';
 
+-- What a provider says of its own window: {"limit", "remaining", "reset"} (reset in unix seconds). Once
+-- only the share that is left to others remains, nothing is asked before the window ends.
+create function supasaasy.heed_rate(
+  p_app_key text,
+  p_rate jsonb
+)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  update supasaasy.rate_budgets b
+  set next_at = supasaasy.unix_time(p_rate -> 'reset')
+  where b.app_key = p_app_key
+    and b.endpoint = '*'
+    and supasaasy.whole_number(p_rate -> 'remaining')
+      < (1 - supasaasy.setting('rate_headroom')::numeric) * supasaasy.whole_number(p_rate -> 'limit')
+    and b.next_at < supasaasy.unix_time(p_rate -> 'reset')
+    and supasaasy.unix_time(p_rate -> 'reset') < supasaasy.clock() + interval '5 minutes';
+$$;
+
+comment on function supasaasy.heed_rate(text, jsonb) is
+  'Waits for the provider''s next window when little of this one is left.';
+
 -- The HTTP API has a bucket too, with bursts of ten seconds' worth.
 create function supasaasy.admit_request()
 returns double precision
@@ -3387,7 +3492,12 @@ begin
     'wait_ms', ceil(extract(epoch from v_wait) * 1000),
     'app_key', v_app.app_key,
     'connector', v_app.connector,
-    'api_version', v_connector.api_version,
+    'api_version', supasaasy.app_api_version(v_app.app_key),
+    'config', (
+      select coalesce(jsonb_object_agg(k.key, k.value), '{}')
+      from jsonb_each(v_app.config) as k (key, value)
+      where v_connector.config_keys ? k.key
+    ),
     'api_key', (supasaasy.vault_secrets(v_app.app_key, 'api_key'))[1],
     'api_key_env', v_app.config ->> 'api_key_env',
     'key_fingerprint', v_app.key_fingerprint,
@@ -3400,6 +3510,7 @@ begin
     end,
     'external_id', case when v_task.kind = 'revalidate' then v_task.external_id end,
     'parent_id', case when v_task.kind = 'children' then v_task.external_id end,
+    'updated_gte', v_task.updated_gte,
     'params', v_task.params,
     'created_gte', v_task.created_gte,
     'created_lt', v_task.created_lt,
@@ -3523,6 +3634,7 @@ declare
   v_room integer;
 begin
   if not p_resource.filters_created
+    or p_task.updated_gte is not null
     or p_task.cursor_created is null
     or p_task.cursor_created - v_low < 2
   then
@@ -3557,11 +3669,12 @@ begin
 
   v_middle := v_low + (p_task.cursor_created - v_low + 1) / 2;
   insert into supasaasy.sync_tasks (
-    run_id, app_key, collection_key, kind, priority, params, created_gte, created_lt, page_size
+    run_id, app_key, collection_key, kind, priority, params, updated_gte, created_gte, created_lt,
+    page_size
   )
   values (
     p_task.run_id, p_task.app_key, p_task.collection_key, 'list', 2, p_task.params,
-    p_task.created_gte, v_middle, p_task.page_size
+    p_task.updated_gte, p_task.created_gte, v_middle, p_task.page_size
   );
   update supasaasy.sync_tasks t
   set created_gte = v_middle
@@ -3574,8 +3687,13 @@ comment on function supasaasy.split_task(supasaasy.sync_tasks, supasaasy.resourc
   'Gives the older half of a listing''s remaining range to a new task if the app has room for it.';
 
 -- Children that a complete listing of their parent did not show are fetched one by one: only the
--- provider's own answer deletes them. However late one was observed, it may have gone since.
-create function supasaasy.nominate_children(p_task supasaasy.sync_tasks)
+-- provider's own answer deletes them. However late one was observed, it may have gone since. Those that
+-- cannot be fetched alone were all in the one answer, which is the provider's own.
+create function supasaasy.remove_absent_children(
+  p_task supasaasy.sync_tasks,
+  p_resource supasaasy.resources,
+  p_until timestamptz
+)
 returns void
 language plpgsql
 volatile
@@ -3584,6 +3702,7 @@ as $$
 declare
   v_ids text[];
   v_after timestamptz[];
+  v_deleted integer;
 begin
   select array_agg(e.external_id), array_agg(greatest(e.observed_until, supasaasy.clock()))
   into v_ids, v_after
@@ -3592,7 +3711,9 @@ begin
     and e.collection_key = p_task.collection_key
     and e.parent_external_id = p_task.external_id
     and not (e.external_id = any (p_task.seen));
-  if v_ids is not null then
+  if v_ids is null then
+    return;
+  elsif p_resource.is_fetched_alone then
     perform supasaasy.request_revalidation(
       p_app_key := p_task.app_key,
       p_collection_key := p_task.collection_key,
@@ -3600,12 +3721,55 @@ begin
       p_after := v_after,
       p_run_id := p_task.run_id
     );
+  elsif p_task.pages = 1 then
+    v_deleted := supasaasy.delete_rows(
+      p_app_key := p_task.app_key,
+      p_collection_key := p_task.collection_key,
+      p_ids := v_ids,
+      p_at := p_task.begun_at,
+      p_until := greatest(p_until, p_task.begun_at),
+      p_source := 'fetch'
+    );
+    update supasaasy.sync_tasks t
+    set deleted = t.deleted + v_deleted
+    where t.id = p_task.id;
   end if;
 end;
 $$;
 
-comment on function supasaasy.nominate_children(supasaasy.sync_tasks) is
-  'Asks for a fetch of each child that a complete listing of its parent did not show.';
+comment on function supasaasy.remove_absent_children(
+  supasaasy.sync_tasks, supasaasy.resources, timestamptz
+) is
+  'After a complete listing of a parent''s children: the others are fetched, or deleted.';
+
+-- A provider that cannot leave out by itself what was created before sync_from.
+create function supasaasy.rows_within(
+  p_run_id bigint,
+  p_resource supasaasy.resources,
+  p_rows jsonb
+)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select case
+    when j.sync_from is null then p_rows
+    else (
+      select coalesce(jsonb_agg(r.value order by r.position), '[]')
+      from jsonb_array_elements(p_rows) with ordinality as r (value, position)
+      where not coalesce(
+        supasaasy.unix_time(r.value -> p_resource.created_field) < j.sync_from, false
+      )
+    )
+  end
+  from supasaasy.sync_runs n
+  join supasaasy.sync_jobs j on j.id = n.job_id
+  where n.id = p_run_id;
+$$;
+
+comment on function supasaasy.rows_within(bigint, supasaasy.resources, jsonb) is
+  'The rows of a listing that its job''s sync_from lets in.';
 
 -- The provider's Date header, in whole seconds, was written between begin and completion. Only a
 -- skew that this proves is kept, and only if it is more than was known.
@@ -3643,7 +3807,10 @@ create function supasaasy.complete_page(
   p_missing text[] default '{}',
   p_repaired text[] default '{}',
   p_events jsonb default null,
-  p_provider_time timestamptz default null
+  p_provider_time timestamptz default null,
+  p_is_partial boolean default false,
+  p_merged jsonb default null,
+  p_rate jsonb default null
 )
 returns jsonb
 language plpgsql
@@ -3657,6 +3824,7 @@ declare
   v_resource supasaasy.resources%rowtype;
   v_may_remove boolean;
   v_counts record;
+  v_rows jsonb := p_rows;
   v_listed text[];
   v_ended boolean;
   v_next jsonb;
@@ -3680,6 +3848,9 @@ begin
     from jsonb_array_elements(p_events) as e (value);
     perform supasaasy.lock_events(v_task.app_key, p_events);
   else
+    if v_task.kind = 'children' and not v_resource.is_fetched_alone then
+      perform supasaasy.lock_collection(v_task.app_key, v_task.collection_key, true);
+    end if;
     v_may_remove := supasaasy.lock_rows(
       v_task.app_key, v_task.collection_key, p_rows, coalesce(p_missing, '{}')
     );
@@ -3706,6 +3877,11 @@ begin
   perform supasaasy.measure_skew(v_task, p_provider_time, v_until);
   perform supasaasy.close_breaker(v_task.app_key);
 
+  if v_task.kind = 'list' and not v_resource.filters_created then
+    v_rows := supasaasy.rows_within(v_task.run_id, v_resource, p_rows);
+  end if;
+  perform supasaasy.heed_rate(v_task.app_key, p_rate);
+
   if v_resource.is_feed then
     v_counts := supasaasy.apply_events(v_task.app_key, p_events);
   elsif v_task.kind = 'list' and supasaasy.is_verifying(v_task.run_id) then
@@ -3715,31 +3891,30 @@ begin
       p_rows := p_rows,
       p_at := v_task.begun_at - v_resource.read_lag,
       p_until := greatest(v_until, v_task.begun_at),
-      p_api_version := (
-        select c.api_version
-        from supasaasy.connectors c
-        where c.connector = v_resource.connector
-      )
+      p_api_version := supasaasy.app_api_version(v_task.app_key)
     );
   else
     v_counts := supasaasy.observe(
       p_app_key := v_task.app_key,
       p_collection_key := v_task.collection_key,
-      p_rows := p_rows,
+      p_rows := v_rows,
       p_missing := coalesce(p_missing, '{}'),
       p_repaired := coalesce(p_repaired, '{}'),
       p_parent := case when v_task.kind = 'children' then v_task.external_id end,
-      p_at := v_task.begun_at - v_resource.read_lag,
+      p_at := v_task.begun_at - case v_task.kind
+        when 'list' then v_resource.read_lag else interval '0' end,
       p_until := greatest(v_until, v_task.begun_at),
       p_source := case v_task.kind when 'revalidate' then 'fetch' else 'page' end,
-      p_api_version := (
-        select c.api_version
-        from supasaasy.connectors c
-        where c.connector = v_resource.connector
-      ),
+      p_api_version := supasaasy.app_api_version(v_task.app_key),
       p_may_remove := v_may_remove,
       p_run_id := v_task.run_id
     );
+    update supasaasy.tombstones b
+    set merged_into = m.value
+    from jsonb_each_text(p_merged) as m (key, value)
+    where b.app_key = v_task.app_key
+      and b.collection_key = v_task.collection_key
+      and b.external_id = m.key;
   end if;
 
   v_listed := array(select r.value ->> 'id' from jsonb_array_elements(p_rows) as r (value));
@@ -3774,8 +3949,8 @@ begin
   -- Only now: what was just observed may have asked for this very fetch once more.
   v_ended := p_next_cursor is null and v_task.again_after is null;
   if v_ended then
-    if v_task.kind = 'children' then
-      perform supasaasy.nominate_children(v_task);
+    if v_task.kind = 'children' and not p_is_partial then
+      perform supasaasy.remove_absent_children(v_task, v_resource, v_until);
     end if;
     perform supasaasy.end_task(p_task_id, 'done');
   elsif p_next_cursor is null then
@@ -3794,7 +3969,9 @@ begin
 
   if v_ended or p_next_cursor is null then
     v_next := supasaasy.next_task(v_task.app_key);
-  elsif supasaasy.must_yield(v_task) or supasaasy.is_saturated() then
+  elsif not v_resource.cursor_is_used_up
+    and (supasaasy.must_yield(v_task) or supasaasy.is_saturated())
+  then
     perform supasaasy.put_back(p_task_id);
     v_next := supasaasy.next_task(v_task.app_key);
   else
@@ -3818,7 +3995,7 @@ $$;
 
 -- Definer: functions hold no grant on entities or the queue.
 comment on function supasaasy.complete_page(
-  bigint, uuid, jsonb, text, text[], text[], jsonb, timestamptz
+  bigint, uuid, jsonb, text, text[], text[], jsonb, timestamptz, boolean, jsonb, jsonb
 ) is
   'Stores one fetched page and says what to begin next; repeated, it returns the same answer.';
 
@@ -3939,6 +4116,12 @@ begin
     error_message = p_message
   where t.id = p_task_id
   returning t.* into v_task;
+  -- Whether the provider has answered and used the cursor up, nobody knows.
+  update supasaasy.sync_tasks t
+  set cursor = null,
+    cursor_created = null
+  from supasaasy.resources r
+  where t.id = p_task_id and r.collection_key = t.collection_key and r.cursor_is_used_up;
   if v_task.attempts >= supasaasy.setting('max_attempts')::integer then
     perform supasaasy.end_task(p_task_id, 'failed');
   else
@@ -4101,10 +4284,12 @@ begin
   on conflict do nothing;
   -- The upper bound is frozen, a minute ahead for a provider's clock that is ahead of ours.
   insert into supasaasy.sync_tasks (
-    run_id, app_key, collection_key, kind, priority, params, created_gte, created_lt, page_size
+    run_id, app_key, collection_key, kind, priority, params, updated_gte, created_gte, created_lt,
+    page_size
   )
   select
     p_run_id, v_run.app_key, v_run.collection_key, 'list', 2, l.params,
+    floor(extract(epoch from v_run.since))::bigint,
     case
       when v_resource.is_feed then supasaasy.feed_start(v_run)
       when v_resource.filters_created then ceil(extract(epoch from v_job.sync_from))::bigint
@@ -4207,7 +4392,7 @@ begin
     ) then
       perform supasaasy.end_run(p_run_id, 'failed');
       return;
-    elsif v_run.covers is not null then
+    elsif v_run.covers is not null or v_run.since is not null then
       perform supasaasy.end_run(p_run_id, 'completed');
       return;
     elsif not exists (
@@ -4267,12 +4452,16 @@ begin
   returning r.* into strict v_run;
   select j.* into strict v_job from supasaasy.sync_jobs j where j.id = v_run.job_id;
 
-  if p_status = 'completed' and v_run.covers is not null then
+  if p_status = 'completed' and (v_run.covers is not null or v_run.since is not null) then
+    -- What a provider tells by events is all there is; a listing of changes shows no deletions.
     update supasaasy.sync_state s
-    set complete_as_of = greatest(
-        s.complete_as_of,
-        v_run.began_at - supasaasy.clock_skew(v_run.app_key) - c.event_lag
-      ),
+    set complete_as_of = case
+        when v_run.covers is null then s.complete_as_of
+        else greatest(
+          s.complete_as_of,
+          v_run.began_at - supasaasy.clock_skew(v_run.app_key) - c.event_lag
+        )
+      end,
       events_as_of = greatest(
         s.events_as_of,
         v_run.began_at - supasaasy.clock_skew(v_run.app_key) - c.event_lag
@@ -4281,7 +4470,8 @@ begin
     join supasaasy.connectors c on c.connector = r.connector
     where r.collection_key = s.collection_key
       and s.app_key = v_run.app_key
-      and (s.collection_key = any (v_run.covers) or r.parent_collection_key = any (v_run.covers));
+      and coalesce(v_run.covers, array[v_run.collection_key])
+        && array[s.collection_key, r.parent_collection_key];
   elsif p_status = 'completed' and v_run.note is null and v_job.mode <> 'verify' then
     select r.read_lag into v_read_lag
     from supasaasy.resources r
@@ -4524,7 +4714,7 @@ comment on function supasaasy.sweep_step(supasaasy.sync_runs) is
 -- sql/280_feed.sql
 
 -- Owns incremental syncs: which resources the provider's list of events keeps complete, from where it
--- is read, and how a page of it is applied.
+-- is read, and how a page of it is applied; and since when changes are listed where there is none.
 
 create function supasaasy.events_are_listed(
   p_collection_key text,
@@ -4580,6 +4770,39 @@ $$;
 
 comment on function supasaasy.covered_by_events(supasaasy.apps, text[]) is
   'The resources that reading the provider''s events brings up to date; the others are listed.';
+
+-- What an incremental sync lists of a resource that can be asked for its changes: those since the last
+-- time, with an overlap for the clocks' skew. Null lists everything: the first time, for a wider
+-- sync_from than before, or while a child resource was never complete.
+create function supasaasy.changed_since(
+  p_app supasaasy.apps,
+  p_resource supasaasy.resources
+)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  select s.events_as_of - supasaasy.clock_skew(p_app.app_key) - interval '10 seconds'
+  from supasaasy.sync_state s
+  where p_resource.filters_updated
+    and s.app_key = p_app.app_key
+    and s.collection_key = p_resource.collection_key
+    and (s.floor_from is null or p_app.sync_from >= s.floor_from)
+    and not exists (
+      select
+      from supasaasy.resources h
+      where h.parent_collection_key = p_resource.collection_key
+        and h.collection_key = any (supasaasy.app_resources(p_app.app_key))
+        and not exists (
+          select from supasaasy.sync_state o
+          where o.app_key = p_app.app_key and o.collection_key = h.collection_key
+        )
+    );
+$$;
+
+comment on function supasaasy.changed_since(supasaasy.apps, supasaasy.resources) is
+  'Since when an incremental sync must list the changes of a resource; null lists everything.';
 
 -- Where a run over the events begins: at the second up to which they were read for all that it covers,
 -- with an overlap for the clocks' skew. A listing in between does not move that: what it omits
@@ -4846,8 +5069,11 @@ begin
   if p_mode = 'incremental' then
     v_covers := supasaasy.covered_by_events(v_app, v_resources);
   end if;
-  insert into supasaasy.sync_runs (job_id, app_key, collection_key, covers)
-  select v_job_id, p_app_key, r.collection_key, case when r.is_feed then v_covers end
+  insert into supasaasy.sync_runs (job_id, app_key, collection_key, covers, since)
+  select
+    v_job_id, p_app_key, r.collection_key,
+    case when r.is_feed then v_covers end,
+    case when p_mode = 'incremental' then supasaasy.changed_since(v_app, r) end
   from supasaasy.resources r
   where case
     when r.is_feed then r.connector = v_app.connector and v_covers <> '{}'
@@ -5339,6 +5565,14 @@ begin
       message = format('cannot make a webhook for "%s": the app is disabled', p_app_key),
       hint = format('update supasaasy.apps set enabled = true where app_key = %L;', p_app_key);
   end if;
+  if not exists (
+    select from supasaasy.resources r where r.connector = v_app.connector and r.is_feed
+  ) then
+    raise exception using
+      errcode = '55000',
+      message = format('cannot make a webhook for "%s": %s has no API for that', p_app_key, v_app.connector),
+      hint = format('Set it up at the provider, with this address: %s', v_url);
+  end if;
   insert into supasaasy.webhook_endpoints as w (app_key, url, event_types)
   select p_app_key, v_url, array_agg(t.type order by r.position, t.position)
   from supasaasy.resources r
@@ -5565,7 +5799,7 @@ declare
   v_from integer;
   v_to integer;
   v_step integer;
-  v_values integer[] := '{}';
+  v_values integer[] := array[]::integer[];
 begin
   foreach v_part in array string_to_array(lower(p_field), ',') loop
     v_match := regexp_match(
@@ -6914,7 +7148,8 @@ select
     else 'synced'
   end as status,
   s.complete_as_of,
-  supasaasy.clock() - s.complete_as_of as lag,
+  s.events_as_of as changes_as_of,
+  supasaasy.clock() - greatest(s.complete_as_of, s.events_as_of) as lag,
   success.ended_at as last_success_at,
   run.job_id as running_job_id,
   job.mode as running_mode,
@@ -7465,7 +7700,7 @@ select s.app_key, 'stale', s.collection_key,
   format('complete as of %s only', s.complete_as_of)
 from supasaasy.sync_state s
 join supasaasy.apps a on a.app_key = s.app_key and a.enabled
-where s.complete_as_of < supasaasy.clock() - supasaasy.setting('stale_after')::interval
+where greatest(s.complete_as_of, s.events_as_of) < supasaasy.clock() - supasaasy.setting('stale_after')::interval
   and s.collection_key = any (supasaasy.app_resources(s.app_key))
   and exists (select from supasaasy.schedules c where c.app_key = s.app_key and c.enabled);
 
@@ -7589,6 +7824,7 @@ as $$
       where o.deleted_at < supasaasy.clock() - supasaasy.setting('tombstone_retention')::interval
         and o.observed_until < s.floor
         and s.floor_from is null
+        and o.merged_into is null
       order by o.deleted_at
       limit p_limit
     ) old
@@ -7817,6 +8053,338 @@ comment on function supasaasy.clean_up() is
   'One step of forgetting what is past its retention; whether there is more to do at once.';
 
 select supasaasy.schedule_tick();
+
+-- connectors/intercom/connector.sql
+
+-- Owns Intercom as SQL sees it: the connector, its resources, and the views and indexes that a user
+-- expects. Searches lag behind what they search, so their pages are as old as a minute.
+
+insert into supasaasy.connectors (
+  connector, display_name, api_version, max_concurrency, rate_live, rate_sandbox, rate_endpoint,
+  event_lag, config_keys
+)
+values (
+  'intercom', 'Intercom', '2.14', 8, 166, 166, 166, '5 minutes',
+  '{"region": ["us", "eu", "au"], "api_version": ["2.14", "2.15", "2.16", "2.17"]}'
+);
+
+-- 1312156800 is August 2011: Intercom is no older.
+insert into supasaasy.resources (
+  collection_key, connector, resource, position, endpoint, page_size, created_field, oldest_created,
+  filters_created, filters_updated, cursor_is_used_up, read_lag, archived_when
+)
+values
+  ('intercom_admin', 'intercom', 'admin', 1, 'admins', 100, 'created_at', 0,
+    false, false, false, '0', null),
+  ('intercom_team', 'intercom', 'team', 2, 'teams', 100, 'created_at', 0,
+    false, false, false, '0', null),
+  ('intercom_tag', 'intercom', 'tag', 3, 'tags', 100, 'created_at', 0,
+    false, false, false, '0', null),
+  -- No filter by change, and one scroll at a time, whose pages can be had once.
+  ('intercom_company', 'intercom', 'company', 4, 'companies', 100, 'created_at', 0,
+    false, false, true, '0', null),
+  ('intercom_contact', 'intercom', 'contact', 5, 'contacts', 150, 'created_at', 0,
+    false, true, false, '1 minute', '$.archived == true'),
+  ('intercom_conversation', 'intercom', 'conversation', 6, 'conversations', 150, 'created_at',
+    1312156800, true, true, false, '1 minute', '$.state == "closed"');
+
+-- One answer holds the newest 500 parts of a conversation, and no part can be asked for by itself.
+insert into supasaasy.resources (
+  collection_key, connector, resource, position, endpoint, listings, created_field,
+  parent_collection_key, children_count_path, is_fetched_alone
+)
+values
+  ('intercom_conversation_part', 'intercom', 'conversation_part', 7, 'conversations', '[]',
+    'created_at', 'intercom_conversation', '{statistics,count_conversation_parts}', false);
+
+create index intercom_contact_email_idx
+on supasaasy.entities (left(raw_payload ->> 'email', 255))
+where collection_key = 'intercom_contact';
+
+create index intercom_contact_external_idx
+on supasaasy.entities (left(raw_payload ->> 'external_id', 255))
+where collection_key = 'intercom_contact';
+
+create index intercom_company_company_idx
+on supasaasy.entities (left(raw_payload ->> 'company_id', 255))
+where collection_key = 'intercom_company';
+
+create index intercom_conversation_state_idx
+on supasaasy.entities (left(raw_payload ->> 'state', 255))
+where collection_key = 'intercom_conversation';
+
+create index intercom_conversation_contact_idx
+on supasaasy.entities (left(raw_payload #>> '{contacts,contacts,0,id}', 255))
+where collection_key = 'intercom_conversation';
+
+-- Times are unix seconds in the API, and ISO texts in some payloads.
+create function supasaasy.intercom_time(p_value jsonb)
+returns timestamptz
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+begin
+  if jsonb_typeof(p_value) = 'string'
+    and p_value #>> '{}' ~ '^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.]\d{1,6})?(Z|[+-]\d\d:?\d\d)$'
+  then
+    return (p_value #>> '{}')::timestamptz;
+  end if;
+  return supasaasy.unix_time(p_value);
+exception
+  when invalid_datetime_format or datetime_field_overflow or invalid_time_zone_displacement_value then
+    return null;
+end;
+$$;
+
+comment on function supasaasy.intercom_time(jsonb) is
+  'Unix seconds or an ISO time as a time; null for anything else.';
+
+-- A contact that was merged into another lives on in it, at most ten merges away.
+create function supasaasy.intercom_survivor(
+  p_app_key text,
+  p_contact_id text
+)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  with recursive chain (external_id, step) as (
+    select p_contact_id, 0
+    union all
+    select t.merged_into, c.step + 1
+    from chain c
+    join supasaasy.tombstones t
+      on t.app_key = p_app_key
+      and t.collection_key = 'intercom_contact'
+      and t.external_id = c.external_id
+      and t.merged_into is not null
+    where c.step < 10
+  )
+  select c.external_id from chain c order by c.step desc limit 1;
+$$;
+
+comment on function supasaasy.intercom_survivor(text, text) is
+  'The contact that a contact was merged into, or itself.';
+
+create view supasaasy.intercom_contacts
+with (security_invoker = true)
+as
+select
+  e.app_key,
+  e.external_id,
+  e.raw_payload ->> 'role' as role,
+  e.raw_payload ->> 'email' as email,
+  e.raw_payload ->> 'phone' as phone,
+  e.raw_payload ->> 'name' as name,
+  e.raw_payload ->> 'external_id' as user_id,
+  e.raw_payload ->> 'owner_id' as owner_id,
+  e.raw_payload #>> '{location,country}' as country,
+  e.raw_payload #>> '{location,region}' as region,
+  e.raw_payload #>> '{location,city}' as city,
+  e.raw_payload ->> 'browser' as browser,
+  e.raw_payload ->> 'os' as os,
+  e.raw_payload ->> 'language_override' as language,
+  supasaasy.truth(e.raw_payload -> 'has_hard_bounced') as has_hard_bounced,
+  supasaasy.truth(e.raw_payload -> 'marked_email_as_spam') as marked_email_as_spam,
+  supasaasy.truth(e.raw_payload -> 'unsubscribed_from_emails') as unsubscribed_from_emails,
+  supasaasy.intercom_time(e.raw_payload -> 'created_at') as contact_created_at,
+  supasaasy.intercom_time(e.raw_payload -> 'updated_at') as contact_updated_at,
+  supasaasy.intercom_time(e.raw_payload -> 'signed_up_at') as signed_up_at,
+  supasaasy.intercom_time(e.raw_payload -> 'last_seen_at') as last_seen_at,
+  supasaasy.intercom_time(e.raw_payload -> 'last_replied_at') as last_replied_at,
+  supasaasy.intercom_time(e.raw_payload -> 'last_contacted_at') as last_contacted_at,
+  e.raw_payload -> 'custom_attributes' as custom_attributes,
+  e.raw_payload #> '{tags,data}' as tags,
+  e.raw_payload #> '{companies,data}' as companies,
+  e.raw_payload,
+  e.archived_at,
+  e.created_at,
+  e.updated_at
+from supasaasy.entities e
+where e.collection_key = 'intercom_contact';
+
+comment on view supasaasy.intercom_contacts is
+  'Intercom users and leads. Lists inside a contact hold ten entries at most.';
+
+create view supasaasy.intercom_merged_contacts
+with (security_invoker = true)
+as
+select
+  t.app_key,
+  t.external_id,
+  supasaasy.intercom_survivor(t.app_key, t.external_id) as merged_into,
+  t.deleted_at as merged_at
+from supasaasy.tombstones t
+where t.collection_key = 'intercom_contact' and t.merged_into is not null;
+
+comment on view supasaasy.intercom_merged_contacts is
+  'Intercom contacts that were merged into another, and into which.';
+
+create view supasaasy.intercom_companies
+with (security_invoker = true)
+as
+select
+  e.app_key,
+  e.external_id,
+  e.raw_payload ->> 'company_id' as company_id,
+  e.raw_payload ->> 'name' as name,
+  e.raw_payload ->> 'website' as website,
+  e.raw_payload ->> 'industry' as industry,
+  supasaasy.whole_number(e.raw_payload -> 'size') as size,
+  e.raw_payload #>> '{plan,name}' as plan_name,
+  case when jsonb_typeof(e.raw_payload -> 'monthly_spend') = 'number'
+    then (e.raw_payload ->> 'monthly_spend')::numeric end as monthly_spend,
+  supasaasy.whole_number(e.raw_payload -> 'session_count') as session_count,
+  supasaasy.whole_number(e.raw_payload -> 'user_count') as user_count,
+  supasaasy.intercom_time(e.raw_payload -> 'created_at') as company_created_at,
+  supasaasy.intercom_time(e.raw_payload -> 'updated_at') as company_updated_at,
+  supasaasy.intercom_time(e.raw_payload -> 'remote_created_at') as remote_created_at,
+  supasaasy.intercom_time(e.raw_payload -> 'last_request_at') as last_request_at,
+  e.raw_payload -> 'custom_attributes' as custom_attributes,
+  e.raw_payload,
+  e.archived_at,
+  e.created_at,
+  e.updated_at
+from supasaasy.entities e
+where e.collection_key = 'intercom_company';
+
+comment on view supasaasy.intercom_companies is
+  'Intercom companies.';
+
+create view supasaasy.intercom_conversations
+with (security_invoker = true)
+as
+select
+  e.app_key,
+  e.external_id,
+  case when e.external_id ~ '^\d{1,18}$' then e.external_id::bigint end as conversation_id,
+  e.raw_payload ->> 'title' as title,
+  e.raw_payload ->> 'state' as state,
+  supasaasy.truth(e.raw_payload -> 'open') as open,
+  supasaasy.truth(e.raw_payload -> 'read') as read,
+  e.raw_payload ->> 'priority' as priority,
+  supasaasy.intercom_survivor(
+    e.app_key, e.raw_payload #>> '{contacts,contacts,0,id}'
+  ) as contact_id,
+  supasaasy.whole_number(e.raw_payload -> 'admin_assignee_id') as admin_assignee_id,
+  e.raw_payload ->> 'team_assignee_id' as team_assignee_id,
+  e.raw_payload #>> '{source,type}' as source_type,
+  e.raw_payload #>> '{source,subject}' as subject,
+  e.raw_payload #>> '{source,body}' as body,
+  e.raw_payload #>> '{source,author,type}' as author_type,
+  e.raw_payload #>> '{source,author,id}' as author_id,
+  supasaasy.whole_number(e.raw_payload #> '{conversation_rating,rating}') as rating,
+  e.raw_payload #>> '{conversation_rating,remark}' as rating_remark,
+  supasaasy.whole_number(e.raw_payload #> '{statistics,count_conversation_parts}') as parts,
+  supasaasy.whole_number(e.raw_payload #> '{statistics,count_reopens}') as reopens,
+  supasaasy.whole_number(e.raw_payload #> '{statistics,count_assignments}') as assignments,
+  supasaasy.whole_number(e.raw_payload #> '{statistics,time_to_admin_reply}') as seconds_to_admin_reply,
+  supasaasy.whole_number(e.raw_payload #> '{statistics,time_to_first_close}') as seconds_to_first_close,
+  supasaasy.intercom_time(e.raw_payload #> '{statistics,first_admin_reply_at}') as first_admin_reply_at,
+  supasaasy.intercom_time(e.raw_payload #> '{statistics,last_close_at}') as last_close_at,
+  supasaasy.intercom_time(e.raw_payload -> 'waiting_since') as waiting_since,
+  supasaasy.intercom_time(e.raw_payload -> 'snoozed_until') as snoozed_until,
+  supasaasy.intercom_time(e.raw_payload -> 'created_at') as conversation_created_at,
+  supasaasy.intercom_time(e.raw_payload -> 'updated_at') as conversation_updated_at,
+  e.raw_payload #> '{tags,tags}' as tags,
+  e.raw_payload -> 'custom_attributes' as custom_attributes,
+  e.raw_payload,
+  e.archived_at,
+  e.created_at,
+  e.updated_at
+from supasaasy.entities e
+where e.collection_key = 'intercom_conversation';
+
+comment on view supasaasy.intercom_conversations is
+  'Intercom conversations; contact_id follows merges. archived_at is since when one is closed.';
+
+create view supasaasy.intercom_conversation_parts
+with (security_invoker = true)
+as
+select
+  e.app_key,
+  e.external_id,
+  case when e.external_id ~ '^\d{1,18}$' then e.external_id::bigint end as part_id,
+  e.parent_external_id as conversation_id,
+  e.raw_payload ->> 'part_type' as part_type,
+  e.raw_payload ->> 'body' as body,
+  e.raw_payload #>> '{author,type}' as author_type,
+  e.raw_payload #>> '{author,id}' as author_id,
+  e.raw_payload #>> '{author,name}' as author_name,
+  e.raw_payload #>> '{author,email}' as author_email,
+  supasaasy.truth(e.raw_payload -> 'redacted') as redacted,
+  supasaasy.intercom_time(e.raw_payload -> 'created_at') as part_created_at,
+  supasaasy.intercom_time(e.raw_payload -> 'updated_at') as part_updated_at,
+  e.raw_payload,
+  e.archived_at,
+  e.created_at,
+  e.updated_at
+from supasaasy.entities e
+where e.collection_key = 'intercom_conversation_part';
+
+comment on view supasaasy.intercom_conversation_parts is
+  'The parts of Intercom conversations: of a long one the newest 500, and those seen before.';
+
+create view supasaasy.intercom_admins
+with (security_invoker = true)
+as
+select
+  e.app_key,
+  e.external_id,
+  case when e.external_id ~ '^\d{1,18}$' then e.external_id::bigint end as admin_id,
+  e.raw_payload ->> 'name' as name,
+  e.raw_payload ->> 'email' as email,
+  e.raw_payload ->> 'job_title' as job_title,
+  supasaasy.truth(e.raw_payload -> 'away_mode_enabled') as away_mode_enabled,
+  supasaasy.truth(e.raw_payload -> 'has_inbox_seat') as has_inbox_seat,
+  e.raw_payload -> 'team_ids' as team_ids,
+  e.raw_payload,
+  e.archived_at,
+  e.created_at,
+  e.updated_at
+from supasaasy.entities e
+where e.collection_key = 'intercom_admin';
+
+comment on view supasaasy.intercom_admins is
+  'The teammates of Intercom workspaces.';
+
+create view supasaasy.intercom_teams
+with (security_invoker = true)
+as
+select
+  e.app_key,
+  e.external_id,
+  e.raw_payload ->> 'name' as name,
+  e.raw_payload -> 'admin_ids' as admin_ids,
+  e.raw_payload,
+  e.archived_at,
+  e.created_at,
+  e.updated_at
+from supasaasy.entities e
+where e.collection_key = 'intercom_team';
+
+comment on view supasaasy.intercom_teams is
+  'The teams of Intercom workspaces.';
+
+create view supasaasy.intercom_tags
+with (security_invoker = true)
+as
+select
+  e.app_key,
+  e.external_id,
+  e.raw_payload ->> 'name' as name,
+  e.raw_payload,
+  e.archived_at,
+  e.created_at,
+  e.updated_at
+from supasaasy.entities e
+where e.collection_key = 'intercom_tag';
+
+comment on view supasaasy.intercom_tags is
+  'The tags of Intercom workspaces.';
 
 -- connectors/stripe/connector.sql
 
@@ -8168,7 +8736,9 @@ to service_role;
 grant execute on function
   supasaasy.begin_page(bigint, uuid),
   supasaasy.pin_account(bigint, uuid, text, text, boolean),
-  supasaasy.complete_page(bigint, uuid, jsonb, text, text[], text[], jsonb, timestamptz),
+  supasaasy.complete_page(
+    bigint, uuid, jsonb, text, text[], text[], jsonb, timestamptz, boolean, jsonb, jsonb
+  ),
   supasaasy.fail_page(bigint, uuid, text, text, double precision, text),
   supasaasy.release_task(bigint, uuid),
   supasaasy.webhook_app(text),
@@ -8210,11 +8780,17 @@ begin
   loop
     execute format('grant select on %s to service_role', v_table.name);
   end loop;
-  -- Immutable functions read nothing but their arguments; views call them.
+  -- Immutable functions read nothing but their arguments; a connector's own read what views read.
   for v_function in
     select p.oid::regprocedure as name
     from pg_catalog.pg_proc p
-    where p.pronamespace = 'supasaasy'::regnamespace and p.provolatile = 'i'
+    where p.pronamespace = 'supasaasy'::regnamespace
+      and (
+        p.provolatile = 'i'
+        or exists (
+          select from supasaasy.connectors c where starts_with(p.proname, c.connector || '_')
+        )
+      )
   loop
     execute format('grant execute on function %s to service_role', v_function.name);
   end loop;

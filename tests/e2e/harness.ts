@@ -5,12 +5,28 @@ import assert from 'node:assert/strict';
 import postgres, { type Sql } from 'postgres';
 import { currentInstance } from '../../supabase/local/instance.ts';
 import { kill, PROCESSES, type ProcessName, restart, up } from '../../supabase/local/stack.ts';
-import { logFile } from '../../supabase/local/processes.ts';
+import { logFile, running } from '../../supabase/local/processes.ts';
+import {
+  type FakeIntercom,
+  type FakeIntercomOptions,
+  startFakeIntercom,
+} from '../fakes/intercom/server.ts';
 import {
   type FakeStripe,
   type FakeStripeOptions,
   startFakeStripe,
 } from '../fakes/stripe/server.ts';
+
+/** The synced collections of Intercom, without the connector's name. */
+export const INTERCOM_COLLECTIONS = [
+  'admin',
+  'team',
+  'tag',
+  'company',
+  'contact',
+  'conversation',
+  'conversation_part',
+] as const;
 
 /** The synced collections of Stripe, without the connector's name. */
 export const COLLECTIONS = [
@@ -24,18 +40,23 @@ export const COLLECTIONS = [
 
 const instance = currentInstance(Deno.env.get('SUPASAASY_STACK') ?? 'test');
 const FAKE_PORT = instance.ports.gateway + 7;
+const INTERCOM_PORT = instance.ports.gateway + 6;
 const KEYS = {
   STRIPE_API_KEY: 'sk_test_e2e_main_1111',
   STRIPE_OTHER_KEY: 'sk_test_e2e_other_2222',
   STRIPE_WRONG_KEY: 'sk_test_e2e_wrong_3333',
   STRIPE_RESTRICTED_KEY: 'rk_test_e2e_restricted_4444',
   STRIPE_WEBHOOK_SECRET: 'whsec_e2e_now_5555 whsec_e2e_before_6666',
+  INTERCOM_TOKEN: 'intercom_e2e_main_7777',
+  INTERCOM_OTHER_TOKEN: 'intercom_e2e_other_8888',
+  INTERCOM_CLIENT_SECRET: 'client_secret_e2e_9999',
 };
 /** The webhook secrets that are valid: the one in use, and the one before it. */
 export const WEBHOOK_SECRETS = KEYS.STRIPE_WEBHOOK_SECRET.split(' ') as [string, string];
 const FUNCTIONS_ENV = {
   ...KEYS,
   SYNC_WAIT_SECONDS: '20',
+  INTERCOM_API_BASE: `http://127.0.0.1:${INTERCOM_PORT}`,
   STRIPE_API_BASE: `http://127.0.0.1:${FAKE_PORT}`,
 };
 
@@ -55,6 +76,8 @@ export interface JobStatus extends Record<string, unknown> {
 export interface World {
   sql: Sql;
   fake: FakeStripe;
+  /** The Intercom of a scenario that asked for one. */
+  intercom: FakeIntercom;
   /** The app that is there: stripe_main. */
   app: string;
   /** The environment of the stack and of its functions. */
@@ -73,6 +96,8 @@ export interface World {
   assertEqual(fake: FakeStripe): Promise<void>;
   kill(name: ProcessName): Promise<void>;
   up(): Promise<void>;
+  /** The process id of a part of the stack. */
+  pidOf(name: ProcessName): Promise<number | undefined>;
   /** Where the provider sends the app's webhooks. */
   webhookUrl: string;
   /** The text of every log of the stack. */
@@ -87,6 +112,8 @@ export interface Options {
   eventLagSeconds?: number;
   /** Whether the provider refuses what is above its documented limits; it does not by default. */
   rateLimit?: boolean;
+  /** Starts a fake Intercom of two workspaces too; the apps are the test's to insert. */
+  intercom?: FakeIntercomOptions;
   /** How many accounts the provider has; the second one's key is STRIPE_OTHER_KEY. */
   accounts?: 1 | 2;
   /** False: no function is ever started, the test itself calls what they would. */
@@ -140,6 +167,16 @@ async function inWorld(options: Options, run: (world: World) => Promise<void>): 
         : []),
     ],
   });
+  const intercom = options.intercom && await startFakeIntercom({
+    port: INTERCOM_PORT,
+    seed: 42,
+    rateLimit: false,
+    ...options.intercom,
+    accounts: [
+      { id: 'workspace_main', tokens: [KEYS.INTERCOM_TOKEN] },
+      { id: 'workspace_other', tokens: [KEYS.INTERCOM_OTHER_TOKEN], seed: 43 },
+    ],
+  });
   const open: Sql[] = [];
   const connect = async () => {
     const sql = postgres(stackEnv.SUPASAASY_DATABASE_URL, {
@@ -163,7 +200,7 @@ async function inWorld(options: Options, run: (world: World) => Promise<void>): 
       insert into supasaasy.apps (app_key, connector, config)
       values ('stripe_main', 'stripe',
         '{"api_key_env": "STRIPE_API_KEY", "webhook_secret_env": "STRIPE_WEBHOOK_SECRET"}')`;
-    await run(createWorld(sql, fake, { ...stackEnv, ...KEYS }, connect));
+    await run(createWorld(sql, fake, intercom, { ...stackEnv, ...KEYS }, connect));
   } catch (error) {
     console.log(await report(sql).catch(String));
     throw error;
@@ -171,6 +208,7 @@ async function inWorld(options: Options, run: (world: World) => Promise<void>): 
     await clean(sql, stackEnv.SUPABASE_URL).catch(() => {});
     await Promise.all(open.map((connection) => connection.end({ timeout: 1 })));
     await fake.stop();
+    await intercom?.stop();
   }
 }
 
@@ -213,12 +251,14 @@ async function report(sql: Sql): Promise<string> {
 function createWorld(
   sql: Sql,
   fake: FakeStripe,
+  intercom: FakeIntercom | undefined,
   env: Record<string, string>,
   connect: () => Promise<Sql>,
 ): World {
   const world: World = {
     sql,
     fake,
+    intercom: intercom as FakeIntercom,
     app: 'stripe_main',
     env,
     connect,
@@ -257,6 +297,7 @@ function createWorld(
     async up() {
       await up(instance, FUNCTIONS_ENV);
     },
+    pidOf: (name) => running(instance, name),
     webhookUrl: `${env.SUPABASE_URL}/functions/v1/webhook/stripe_main`,
     async stackLogs() {
       const texts = PROCESSES.map((name) =>
@@ -297,6 +338,32 @@ async function assertCollection(
     select t.external_id from supasaasy.tombstones t
     join supasaasy.entities e using (app_key, collection_key, external_id)`;
   assert.deepEqual([...both], [], 'a row is both alive and buried');
+}
+
+/** Fails unless Postgres holds exactly what a workspace of Intercom shows. */
+export async function assertIntercomEqual(
+  sql: Sql,
+  state: FakeIntercom['state'],
+  app = 'intercom_main',
+): Promise<void> {
+  for (const collection of INTERCOM_COLLECTIONS) {
+    const expected = state.snapshot(collection);
+    const rows = await sql`
+      select external_id, raw_payload from supasaasy.entities
+      where app_key = ${app} and collection_key = ${`intercom_${collection}`}`;
+    const found = new Map(rows.map((row) => [row.external_id as string, row.raw_payload]));
+    assert.deepEqual(
+      {
+        missing: [...expected.keys()].filter((id) => !found.has(id)),
+        extra: [...found.keys()].filter((id) => !expected.has(id)),
+      },
+      { missing: [], extra: [] },
+      collection,
+    );
+    for (const [id, object] of expected) {
+      assert.deepEqual(found.get(id), JSON.parse(JSON.stringify(object)), `${collection} ${id}`);
+    }
+  }
 }
 
 /** Waits until no doubt is left: every revalidation has been fetched. */

@@ -31,7 +31,8 @@ select is(
 );
 
 insert into supasaasy.schedules (app_key, cron) values ('stripe_main', '*/5 * * * *');
-update supasaasy.sync_state set complete_as_of = now() - interval '3 days' where true;
+update supasaasy.sync_state set complete_as_of = now() - interval '3 days', events_as_of = now() - interval '3 days'
+where true;
 update supasaasy.schedules set next_at = now() - interval '1 hour' where true;
 select supasaasy.watch();
 select is(pg_temp.alerts(), 'schedule_missed stale', 'a missed schedule and staleness are alerts');

@@ -72,7 +72,10 @@ select bag_eq(
 );
 select bag_eq(
   $$ select proname::text from functions
-     where provolatile <> 'i' and has_function_privilege('service_role', oid, 'execute') $$,
+     where provolatile <> 'i' and has_function_privilege('service_role', oid, 'execute')
+       and not exists (
+         select from supasaasy.connectors c where starts_with(proname, c.connector || '_')
+       ) $$,
   array[
     'sync', 'cancel', 'retry', 'job_status', 'begin_page', 'pin_account', 'complete_page',
     'fail_page', 'release_task', 'refetch', 'confirm_sweep', 'webhook_app',
