@@ -12,8 +12,8 @@ DENO := node_modules/.bin/deno
 STACK := $(DENO) run -A supabase/local/stack.ts
 CODE := connectors functions supabase tests
 
-.PHONY: help install demo up down reset restart status db test test-pgtap test-unit test-stack test-property test-chaos test-e2e \
-  build configure add-to fmt lint verify ok
+.PHONY: help install demo up down reset restart status db test test-pgtap test-unit test-conformance test-stack test-property test-chaos test-e2e \
+  build configure connector add-to fmt lint verify ok
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ test-pgtap: install ## the database tests alone
 test-unit: install ## the TypeScript tests alone
 	@$(DENO) run -A tests/run.ts unit
 
+test-conformance: install ## every connector against its fake, alone (CONNECTOR=acme)
+	@$(DENO) run -A tests/run.ts conformance
+
 test-stack: install ## the tests of the local stack alone
 	@$(DENO) run -A tests/run.ts stack
 
@@ -73,6 +76,9 @@ build: install ## write supabase/migrations out of sql/ and connectors/ (SCHEMA=
 
 configure: install ## print the SQL that applies a config in code (CONFIG=supasaasy.config.ts)
 	@$(DENO) run -A supabase/configure.ts $(CONFIG)
+
+connector: install ## make a new connector from the template (NAME=acme)
+	@$(DENO) run -A connectors/new.ts $(NAME)
 
 add-to: install ## add this to a Supabase project of yours, or upgrade it there (PROJECT=../app)
 	@$(DENO) run -A supabase/add_to.ts $(PROJECT)

@@ -108,6 +108,9 @@ async function ownFolder(source: URL): Promise<[string, string][]> {
   for (const folder of ['functions', 'connectors']) {
     for (const path of await filesBelow(new URL(`${folder}/`, source))) {
       if (!path.endsWith('.ts') || path.endsWith('_test.ts')) continue;
+      if (folder === 'connectors' && /(^_|\/(conformance|fake)\.ts$|^new\.ts$)/.test(path)) {
+        continue;
+      }
       const url = new URL(`${folder}/${path}`, source);
       files.push([`${FOLDER}/${folder}/${path}`, await Deno.readTextFile(url)]);
     }

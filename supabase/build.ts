@@ -23,7 +23,7 @@ export function buildMigration(schema: string): string {
   const isLast = (path: string) => path >= 'sql/900';
   const sources = [
     ...engine.filter((path) => !isLast(path)),
-    ...findFiles(root, 'connectors', '/connector.sql'),
+    ...findFiles(root, 'connectors', '/connector.sql').filter((path) => !path.includes('/_')),
     ...engine.filter(isLast),
   ];
   const parts = sources.map((path) => {

@@ -21,6 +21,7 @@ const suites: Suite[] = [
   { name: 'schema', command: [deno, 'run', '-A', 'tests/pgtap/run.ts', '--schema', 'crm'] },
   { name: 'unit', command: test('connectors', 'functions', 'tests/fakes') },
   { name: 'stack', command: test('supabase') },
+  { name: 'conformance', command: test('tests/conformance') },
   { name: 'property', command: test('tests/property') },
   { name: 'e2e', command: test('tests/e2e', '--ignore=tests/e2e/chaos_test.ts') },
   { name: 'chaos', command: test('tests/e2e/chaos_test.ts') },

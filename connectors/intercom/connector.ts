@@ -324,8 +324,9 @@ function classify(error: unknown): ProviderError {
   }
   const errorClass = classOf(error.statusCode);
   if (errorClass !== 'rate_limited') return new ProviderError(errorClass, message);
-  const reset = Number(error.rawResponse?.headers.get('x-ratelimit-reset') ?? Number.NaN);
-  const retryAfter = Math.max(1, reset - Date.now() / 1000);
+  const headers = error.rawResponse?.headers;
+  const reset = Number(headers?.get('x-ratelimit-reset') ?? Number.NaN);
+  const retryAfter = Number(headers?.get('retry-after') ?? Math.max(1, reset - Date.now() / 1000));
   return new ProviderError(errorClass, message, {
     reason: 'global-rate',
     ...(!Number.isNaN(retryAfter) && { retryAfter }),

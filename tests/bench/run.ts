@@ -5,8 +5,10 @@
 import { close, describeServer } from './stack.ts';
 import { type Figure, type Part, table } from './table.ts';
 import { ingest } from './ingest.ts';
+import { overhead } from './overhead.ts';
+import { resource } from './resource.ts';
 
-const parts: Part[] = [ingest];
+const parts: Part[] = [ingest, overhead, resource];
 
 const wanted = Deno.env.get('ONLY')?.split(',') ?? parts.map((part) => part.name);
 const unknown = wanted.filter((name) => !parts.some((part) => part.name === name));

@@ -143,7 +143,9 @@ export async function describeServer(): Promise<string> {
       select current_setting('server_version') as version,
         current_setting('shared_buffers') as buffers`;
     const { total } = Deno.systemMemoryInfo();
-    return `${navigator.hardwareConcurrency} cores, ${Math.round(total / 2 ** 30)} GB, PostgreSQL ` +
+    return `${navigator.hardwareConcurrency} cores, ${
+      Math.round(total / 2 ** 30)
+    } GB, PostgreSQL ` +
       `${row?.version} with shared_buffers ${row?.buffers}, Deno ${Deno.version.deno}`;
   });
 }
