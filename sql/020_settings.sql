@@ -117,6 +117,7 @@ begin
       when 'integer' then p_value ~ '^[0-9]{1,9}$' and p_value::integer > 0
       when 'number' then p_value ~ '^[0-9]{1,9}([.][0-9]{1,9})?$' and p_value::numeric > 0
       when 'interval' then p_value::interval > interval '0'
+        and p_value::interval <= interval '100 years'
       when 'url' then p_value ~ '^https?://[^[:space:]]+[^/[:space:]]$'
       else p_value <> ''
     end;
@@ -128,7 +129,7 @@ begin
     when v_ok then null
     when p_kind = 'integer' then 'Give a whole number above 0.'
     when p_kind = 'number' then 'Give a number above 0, such as 0.8.'
-    when p_kind = 'interval' then 'Give a time span above 0, such as ''90 seconds''.'
+    when p_kind = 'interval' then 'Give a time span above 0 and up to 100 years, such as ''90 seconds''.'
     when p_kind = 'url' then 'Give an http or https URL without a slash at its end.'
     else 'Give a text that is not empty, or null for the default.'
   end;
@@ -210,6 +211,21 @@ comment on function supasaasy.set_setting(text, text) is
 
 -- A stack that created its own server says there where its functions are, so that a reset of the
 -- schema cannot lose it; the setting comes first.
+create function supasaasy.known_functions_url()
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(
+    supasaasy.setting('functions_url'),
+    nullif(current_setting('supasaasy.functions_url', true), '')
+  );
+$$;
+
+comment on function supasaasy.known_functions_url() is
+  'The base URL of the edge functions; null when nothing says it.';
+
 create function supasaasy.functions_url()
 returns text
 language plpgsql
@@ -217,10 +233,7 @@ stable
 set search_path = ''
 as $$
 declare
-  v_url text := coalesce(
-    supasaasy.setting('functions_url'),
-    nullif(current_setting('supasaasy.functions_url', true), '')
-  );
+  v_url text := supasaasy.known_functions_url();
 begin
   if v_url is null then
     raise exception using

@@ -167,7 +167,7 @@ $$;
 comment on function supasaasy.app_problems(text, text, jsonb) is
   'What is wrong with an app''s key, connector or config: a row a problem, none if all is well.';
 
--- A value that looks like a secret is not repeated.
+-- The value is not repeated: it may be a secret.
 create function supasaasy.env_name_problems(
   p_key text,
   p_value jsonb
@@ -183,10 +183,7 @@ set search_path = ''
 as $$
   select
     format('config key "%s" must name an environment variable', p_key),
-    case
-      when p_value #>> '{}' ~ '^[a-z]{2,}_' then 'The value looks like a secret, and is not shown.'
-      else format('The value is %s.', left(p_value::text, 40))
-    end,
+    'The value may be a secret, and is not shown.',
     'Use capitals, digits and underscores, such as STRIPE_API_KEY: the name, not the key.'
   where jsonb_typeof(p_value) <> 'string' or p_value #>> '{}' !~ '^[A-Z][A-Z0-9_]{0,126}$'
   union all
@@ -218,11 +215,23 @@ begin
       detail = coalesce(v_problem.detail, ''),
       hint = v_problem.hint;
   end if;
+  if not isfinite(new.sync_from) then
+    raise exception using
+      errcode = '22023',
+      message = format('sync_from of app "%s" is %s', new.app_key, new.sync_from),
+      hint = 'Give a time, or null to sync everything.';
+  end if;
   if new.account_id is null then
     new.livemode := null;
     new.key_fingerprint := null;
   end if;
   if tg_op = 'UPDATE' then
+    if old.deleting_since is not null and new.enabled then
+      raise exception using
+        errcode = '55000',
+        message = format('app "%s" is being deleted', new.app_key),
+        hint = 'Wait until it is gone, then insert it anew.';
+    end if;
     if new.connector <> old.connector then
       raise exception using
         errcode = '22023',

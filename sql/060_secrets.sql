@@ -63,11 +63,11 @@ volatile
 set search_path = ''
 as $$
 begin
-  perform supasaasy.find_app(p_app_key);
+  perform supasaasy.living_app(p_app_key);
   if p_kind is null or p_kind not in ('api_key', 'webhook_secret') then
     raise exception using
       errcode = '22023',
-      message = format('cannot keep a secret of kind "%s"', coalesce(p_kind, 'null')),
+      message = format('cannot keep a secret of "%s": its kind is not known', p_app_key),
       hint = 'Kinds: api_key, webhook_secret.';
   end if;
   if p_secret is null or p_secret ~ '[[:space:]]' or length(p_secret) not between 8 and 2048 then

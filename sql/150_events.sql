@@ -263,6 +263,11 @@ begin
     return jsonb_build_object('outcome', 'ignored: the app is disabled');
   end if;
   perform supasaasy.lock_events(p_app_key, jsonb_build_array(p_event));
+  -- Under the locks: delete_app takes them too, before the last look.
+  v_app := supasaasy.find_app(p_app_key);
+  if not v_app.enabled then
+    return jsonb_build_object('outcome', 'ignored: the app is disabled');
+  end if;
   v_result := supasaasy.apply_event(v_app, p_event);
   if v_app.webhook_error is not null then
     update supasaasy.apps a

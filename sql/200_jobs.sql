@@ -6,8 +6,8 @@
 -- Task:         pending -> leased -> (pending | waiting | done | failed | cancelled)
 -- A leased task has a start token (issued, not begun) or a work token (begun), never both.
 --
--- Locks, in this order: collection and object (100_entities), task, the app's queue (lock_queue),
--- claims (210_tasks). Jobs and runs are written only under the app's queue lock, which a page takes
+-- Locks, in this order: collection and object (100_entities), task, the app's row, its queue
+-- (lock_queue), claims (210_tasks). Jobs and runs are written only under the app's queue lock, which a page takes
 -- only when its task ends; under it, task rows are taken with skip locked.
 
 create table supasaasy.sync_jobs (
@@ -185,6 +185,8 @@ where state = 'leased';
 create index sync_tasks_run_idx on supasaasy.sync_tasks (run_id, collection_key, state);
 create index sync_tasks_alone_idx on supasaasy.sync_tasks (finished_at)
 where run_id is null and finished_at is not null;
+create index sync_tasks_doubt_idx on supasaasy.sync_tasks (app_key, collection_key)
+where run_id is null and state = 'failed';
 create index sync_tasks_collection_idx on supasaasy.sync_tasks (collection_key);
 -- One open revalidation an object, one open children listing a parent: further wishes coalesce.
 create unique index sync_tasks_coalesce_idx

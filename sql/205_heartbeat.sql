@@ -3,13 +3,13 @@
 create unlogged table supasaasy.heartbeat (
   singleton boolean primary key default true,
   ticked_at timestamptz,
-  claimed_app text not null default '',
   cleaned_at timestamptz,
   watched_at timestamptz,
   ping_token uuid,
   ping_request bigint,
   ping_at timestamptz,
   pong_at timestamptz,
+  step_errors jsonb not null default '{}',
   missing_env text[] not null default '{}',
   connectors text[] not null default '{}',
   constraint there_is_one_row check (singleton)
@@ -17,9 +17,9 @@ create unlogged table supasaasy.heartbeat (
 with (fillfactor = 30);
 
 comment on table supasaasy.heartbeat is
-  'When the engine last ticked, cleaned up and heard from its functions; whose turn was last.';
-comment on column supasaasy.heartbeat.claimed_app is
-  'The app that was last given a turn: the next claim begins after it.';
+  'When the engine last ticked, cleaned up and heard from its functions, and what failed in it.';
+comment on column supasaasy.heartbeat.step_errors is
+  'The steps of the last tick that failed, and why; the other steps went on.';
 comment on column supasaasy.heartbeat.cleaned_at is
   'When what is past its retention was last deleted.';
 comment on column supasaasy.heartbeat.watched_at is
@@ -30,6 +30,17 @@ comment on column supasaasy.heartbeat.missing_env is
   'Environment variables that apps name and the functions did not have when they answered.';
 comment on column supasaasy.heartbeat.connectors is
   'The connectors that the functions had when they answered.';
+
+-- Written under the claims lock only, so it is no part of the row above.
+create unlogged table supasaasy.claim_turn (
+  singleton boolean primary key default true,
+  app_key text not null,
+  constraint there_is_one_row check (singleton)
+)
+with (fillfactor = 30);
+
+comment on table supasaasy.claim_turn is
+  'The app that was last given a turn: the next claim begins after it.';
 
 -- The row, made anew after a crash.
 create function supasaasy.beat()

@@ -88,8 +88,20 @@ volatile
 set search_path = ''
 as $$
   update supasaasy.apps a
-  set breaker_retry_at = supasaasy.clock()
-  where a.app_key = p_app_key and a.breaker_retry_at > supasaasy.clock();
+  set breaker_retry_at = least(a.breaker_retry_at, supasaasy.clock())
+  where a.app_key = p_app_key and a.breaker_opened_at is not null;
+  -- A task that waits for its next attempt need not, when it is to be the probe.
+  update supasaasy.sync_tasks t
+  set run_after = supasaasy.clock()
+  where t.id = (
+    select o.id
+    from supasaasy.sync_tasks o
+    join supasaasy.apps a on a.app_key = o.app_key and a.breaker_opened_at is not null
+    where o.app_key = p_app_key and o.state = 'waiting' and o.run_after < 'infinity'
+    order by o.run_after, o.id
+    limit 1
+    for update of o skip locked
+  );
 $$;
 
 comment on function supasaasy.probe_now(text) is

@@ -180,7 +180,7 @@ set search_path = ''
 set enable_seqscan = off
 as $$
 declare
-  v_from text := (supasaasy.beat()).claimed_app;
+  v_from text := coalesce((select c.app_key from supasaasy.claim_turn c), '');
   v_at text := v_from;
   v_next text;
   v_app supasaasy.apps%rowtype;
@@ -207,9 +207,11 @@ begin
       exit when cardinality(v_chosen) >= p_limit;
     end if;
   end loop;
-  update supasaasy.heartbeat h
-  set claimed_app = v_at
-  where h.claimed_app <> v_at;
+  insert into supasaasy.claim_turn as c (app_key)
+  values (v_at)
+  on conflict (singleton) do update
+  set app_key = excluded.app_key
+  where c.app_key <> excluded.app_key;
   return v_chosen;
 end;
 $$;
@@ -314,9 +316,12 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_url text := supasaasy.functions_url() || '/fetch-page';
+  v_url text := supasaasy.known_functions_url() || '/fetch-page';
   v_started integer;
 begin
+  if v_url is null then
+    return 0;
+  end if;
   select count(net.http_post(
     url := v_url,
     body := jsonb_build_object('task_id', c.task_id, 'token', c.start_token)

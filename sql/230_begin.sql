@@ -60,8 +60,14 @@ begin
 
   if not v_app.enabled then
     v_wait := interval '0';
-  elsif supasaasy.breaker_state(v_app) = 'open' then
-    v_wait := v_app.breaker_retry_at - v_now;
+  elsif supasaasy.breaker_state(v_app) = 'open'
+    or (supasaasy.breaker_state(v_app) = 'half_open' and exists (
+      select from supasaasy.sync_tasks t
+      where t.app_key = v_app.app_key and t.state = 'leased' and t.work_token is not null
+    ))
+  then
+    -- Due at once: while the breaker is not closed nothing but a probe is claimed.
+    v_wait := interval '0';
   elsif v_task.run_after > v_now then
     v_wait := v_task.run_after - v_now;
   else

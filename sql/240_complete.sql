@@ -307,6 +307,9 @@ begin
     insert into supasaasy.sync_seen (run_id, external_id)
     select v_task.run_id, l.external_id
     from unnest(v_listed) as l (external_id)
+    where exists (
+      select from supasaasy.sync_seen m where m.run_id = v_task.run_id and m.external_id = ''
+    )
     on conflict do nothing;
   end if;
 

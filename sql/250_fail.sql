@@ -127,6 +127,9 @@ begin
   where r.collection_key = v_task.collection_key;
   if p_class in ('transient', 'auth') then
     perform supasaasy.note_failure(v_task.app_key, p_class, v_message);
+  else
+    -- Whatever it says, the provider answers and the key works.
+    perform supasaasy.close_breaker(v_task.app_key);
   end if;
   if v_task.kind = 'webhook' then
     update supasaasy.webhook_endpoints w

@@ -52,11 +52,64 @@ begin
   from jsonb_array_elements(
     case when v_resource.is_feed then supasaasy.feed_listings(v_run) else v_resource.listings end
   ) as l (params);
+  if v_job.mode <> 'verify' then
+    perform supasaasy.repeat_failed_fetches(v_run);
+  end if;
 end;
 $$;
 
 comment on function supasaasy.start_run(bigint) is
   'Creates the first tasks of a run whose turn it is.';
+
+-- A fetch of one object that failed for good is a doubt that nobody has settled: the next run of its
+-- resource fetches it again, and is not complete without it.
+create function supasaasy.repeat_failed_fetches(p_run supasaasy.sync_runs)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_failed record;
+begin
+  for v_failed in
+    with taken as (
+      update supasaasy.sync_tasks t
+      set state = 'cancelled'
+      from supasaasy.resources r
+      where r.collection_key = t.collection_key
+        and t.app_key = p_run.app_key
+        and t.run_id is null
+        and t.kind in ('revalidate', 'children')
+        and t.state = 'failed'
+        and coalesce(p_run.covers, array[p_run.collection_key])
+          && array[r.collection_key, r.parent_collection_key]
+      returning t.collection_key, t.kind, t.external_id
+    )
+    select k.collection_key, k.kind, array_agg(distinct k.external_id) as ids
+    from taken k
+    group by k.collection_key, k.kind
+    order by k.collection_key, k.kind
+  loop
+    if v_failed.kind = 'revalidate' then
+      perform supasaasy.request_revalidation(
+        p_app_key := p_run.app_key,
+        p_collection_key := v_failed.collection_key,
+        p_ids := v_failed.ids,
+        p_after := array_fill(supasaasy.clock(), array[cardinality(v_failed.ids)]),
+        p_run_id := p_run.id
+      );
+    else
+      perform supasaasy.request_children(
+        p_run.app_key, v_failed.collection_key, v_failed.ids, p_run.id
+      );
+    end if;
+  end loop;
+end;
+$$;
+
+comment on function supasaasy.repeat_failed_fetches(supasaasy.sync_runs) is
+  'Lets a run fetch again what could not be fetched outside of any run.';
 
 -- A resource of an app has one run at a time; the others wait in the order they were asked for.
 create function supasaasy.start_next_runs(p_app_key text)
@@ -160,7 +213,9 @@ begin
     end if;
     update supasaasy.sync_runs r
     set status = 'sweeping',
-      swept_to = ''
+      swept_to = '',
+      compared = 0,
+      nominated = 0
     where r.id = p_run_id
     returning r.* into v_run;
   end if;

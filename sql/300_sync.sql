@@ -84,6 +84,59 @@ comment on function supasaasy.find_collection(text, text) is
   'The collection key of customer or stripe_customer; raises 22023 and names the others.';
 
 -- The same wish twice is one job; another mode or other resources queue behind it, per resource.
+-- An app that is not being deleted.
+create function supasaasy.living_app(p_app_key text)
+returns supasaasy.apps
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+begin
+  if v_app.deleting_since is not null then
+    raise exception using
+      errcode = '55000',
+      message = format('app "%s" is being deleted', p_app_key),
+      hint = 'Wait until it is gone, then insert it anew.';
+  end if;
+  return v_app;
+end;
+$$;
+
+comment on function supasaasy.living_app(text) is
+  'An app by its key; raises P0002 when there is none, and 55000 while it is being deleted.';
+
+create function supasaasy.ready_app(p_app_key text)
+returns supasaasy.apps
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_app supasaasy.apps%rowtype := supasaasy.living_app(p_app_key);
+begin
+  if not v_app.enabled then
+    raise exception using
+      errcode = '55000',
+      message = format('cannot sync "%s": the app is disabled', p_app_key),
+      hint = format('update supasaasy.apps set enabled = true where app_key = %L;', p_app_key);
+  end if;
+  if v_app.config -> 'api_key_env' is null and not supasaasy.has_secret(p_app_key, 'api_key') then
+    raise exception using
+      errcode = '55000',
+      message = format('cannot sync "%s": it has no API key', p_app_key),
+      hint = format('select supasaasy.set_secret(%L, ''api_key'', ''...''); or name an environment '
+        || 'variable of the functions in config.api_key_env.', p_app_key);
+  end if;
+  perform supasaasy.functions_url();
+  return v_app;
+end;
+$$;
+
+comment on function supasaasy.ready_app(text) is
+  'An app that can be synced now; raises 55000 and says what is missing when it cannot.';
+
 create function supasaasy.queue_job(
   p_app_key text,
   p_mode text,
@@ -95,7 +148,7 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_app supasaasy.apps%rowtype := supasaasy.ready_app(p_app_key);
   v_resources text[];
   v_excluded text;
   v_covers text[] := array[]::text[];
@@ -107,27 +160,12 @@ begin
       message = format('cannot sync "%s" in mode "%s"', p_app_key, coalesce(p_mode, 'null')),
       hint = 'Modes: incremental, full, verify.';
   end if;
-  if not v_app.enabled then
-    raise exception using
-      errcode = '55000',
-      message = format('cannot sync "%s": the app is disabled', p_app_key),
-      hint = format('update supasaasy.apps set enabled = true where app_key = %L;', p_app_key);
-  end if;
   if p_resources = '{}' then
     raise exception using
       errcode = '22023',
       message = format('cannot sync "%s": the list of resources is empty', p_app_key),
       hint = 'Name at least one resource, or leave the argument out to sync them all.';
   end if;
-  if v_app.config -> 'api_key_env' is null and not supasaasy.has_secret(p_app_key, 'api_key') then
-    raise exception using
-      errcode = '55000',
-      message = format('cannot sync "%s": it has no API key', p_app_key),
-      hint = format('select supasaasy.set_secret(%L, ''api_key'', ''...''); or name an environment '
-        || 'variable of the functions in config.api_key_env.', p_app_key);
-  end if;
-  perform supasaasy.functions_url();
-
   if p_resources is null then
     v_resources := supasaasy.app_resources(p_app_key);
   else
@@ -208,9 +246,10 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_job_id bigint := supasaasy.queue_job(p_app_key, p_mode, p_resources);
+  v_job_id bigint;
 begin
   perform supasaasy.probe_now(p_app_key);
+  v_job_id := supasaasy.queue_job(p_app_key, p_mode, p_resources);
   perform supasaasy.start_tasks(100, p_app_key);
   return v_job_id;
 end;
@@ -283,6 +322,8 @@ declare
   v_job supasaasy.sync_jobs%rowtype := supasaasy.find_job(p_job_id);
   v_newer bigint;
 begin
+  perform supasaasy.ready_app(v_job.app_key);
+  perform supasaasy.probe_now(v_job.app_key);
   perform supasaasy.lock_queue(v_job.app_key);
   v_job := supasaasy.find_job(p_job_id);
   if v_job.status <> 'failed' then
@@ -321,7 +362,6 @@ begin
     completed_at = null,
     error_message = null
   where j.id = p_job_id;
-  perform supasaasy.probe_now(v_job.app_key);
   perform supasaasy.start_tasks(100, v_job.app_key);
   return 'running';
 end;
@@ -469,7 +509,7 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_app supasaasy.apps%rowtype := supasaasy.ready_app(p_app_key);
   v_collection_key text := supasaasy.find_collection(v_app.connector, p_collection_key);
 begin
   if p_external_id is null or length(p_external_id) not between 1 and 255 then

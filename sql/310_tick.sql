@@ -68,7 +68,60 @@ $$;
 comment on function supasaasy.schedule_tick() is
   'Makes the cron job of the heartbeat, or puts it right; returns its schedule.';
 
--- Claims come last: their lock is the last in the order of locks, and held until the commit.
+-- One step of a tick; gives how much it did. What fails in one does not stop the others: it is undone,
+-- and kept for doctor().
+create function supasaasy.tick_step(
+  p_step text,
+  inout p_errors jsonb,
+  out p_done integer
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_run record;
+begin
+  p_done := 0;
+  case p_step
+    when 'expire' then
+      p_done := supasaasy.expire_leases(500);
+    when 'sweep' then
+      for v_run in
+        select r.id, r.app_key
+        from supasaasy.sync_runs r
+        where r.status = 'sweeping' and r.swept_to is not null
+        order by r.app_key, r.id
+        limit 10
+      loop
+        perform supasaasy.lock_queue(v_run.app_key);
+        perform supasaasy.advance_run(v_run.id);
+        p_done := p_done + 1;
+      end loop;
+    when 'watch' then
+      p_done := supasaasy.watch();
+    when 'clean' then
+      p_done := supasaasy.clean_up()::integer;
+    when 'schedule' then
+      p_done := supasaasy.start_schedules(100);
+    when 'start' then
+      if exists (select from supasaasy.sync_tasks t where t.state in ('pending', 'waiting')) then
+        p_done := supasaasy.start_tasks(200);
+      end if;
+  end case;
+exception
+  when others then
+    p_done := 0;
+    p_errors := p_errors || jsonb_build_object(p_step, left(sqlerrm, 500));
+    raise warning 'supasaasy: the step "%" of tick() failed: %', p_step, sqlerrm;
+end;
+$$;
+
+comment on function supasaasy.tick_step(text, jsonb) is
+  'Runs one step of a tick: how much it did, and the errors so far with its own.';
+
+-- Claims come last: their lock is the last in the order of locks, and held until the commit. Only the
+-- heartbeat is written after that, and only if nobody holds it.
 create function supasaasy.tick()
 returns jsonb
 language plpgsql
@@ -78,51 +131,37 @@ as $$
 declare
   v_beat supasaasy.heartbeat%rowtype;
   v_now timestamptz := supasaasy.clock();
-  v_expired integer;
-  v_started integer := 0;
-  v_swept integer := 0;
-  v_run record;
+  v_watches boolean;
+  v_cleans boolean;
+  v_step text;
+  v_result record;
+  v_errors jsonb := '{}';
+  v_done jsonb := '{}';
 begin
   if not pg_try_advisory_xact_lock(7308) then
     return jsonb_build_object('skipped', 'another tick is running');
   end if;
   v_beat := supasaasy.beat();
-  v_expired := supasaasy.expire_leases(500);
-  for v_run in
-    select r.id, r.app_key
-    from supasaasy.sync_runs r
-    where r.status = 'sweeping' and r.swept_to is not null
-    order by r.app_key, r.id
-    limit 10
-  loop
-    perform supasaasy.lock_queue(v_run.app_key);
-    perform supasaasy.advance_run(v_run.id);
-    v_swept := v_swept + 1;
+  v_watches := coalesce(v_beat.watched_at < v_now - interval '10 seconds', true);
+  v_cleans := coalesce(v_beat.cleaned_at < v_now - interval '1 minute', true);
+  foreach v_step in array array['expire', 'sweep', 'watch', 'clean', 'schedule', 'start'] loop
+    continue when v_step = 'watch' and not v_watches or v_step = 'clean' and not v_cleans;
+    v_result := supasaasy.tick_step(v_step, v_errors);
+    v_errors := v_result.p_errors;
+    v_done := v_done || jsonb_build_object(v_step, v_result.p_done);
   end loop;
-  if v_beat.watched_at is null or v_beat.watched_at < v_now - interval '10 seconds' then
-    perform supasaasy.watch();
+
+  perform from supasaasy.heartbeat h where h.singleton for update skip locked;
+  if found then
     update supasaasy.heartbeat h
-    set watched_at = v_now
+    set ticked_at = v_now,
+      watched_at = case when v_watches then v_now else h.watched_at end,
+      -- Soon again while there is much to forget.
+      cleaned_at = case when v_done -> 'clean' = '0' then v_now else h.cleaned_at end,
+      step_errors = v_errors
     where h.singleton;
   end if;
-  -- Soon again while there is much to forget.
-  if (v_beat.cleaned_at is null or v_beat.cleaned_at < v_now - interval '1 minute')
-    and not supasaasy.clean_up()
-  then
-    update supasaasy.heartbeat h
-    set cleaned_at = v_now
-    where h.singleton;
-  end if;
-  perform supasaasy.start_schedules(100);
-  if exists (
-    select from supasaasy.sync_tasks t where t.state in ('pending', 'waiting')
-  ) then
-    v_started := supasaasy.start_tasks(200);
-  end if;
-  update supasaasy.heartbeat h
-  set ticked_at = v_now
-  where h.singleton;
-  return jsonb_build_object('expired', v_expired, 'swept', v_swept, 'started', v_started);
+  return jsonb_strip_nulls(v_done || jsonb_build_object('errors', nullif(v_errors, '{}')));
 end;
 $$;
 

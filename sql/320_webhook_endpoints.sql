@@ -24,7 +24,7 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_app supasaasy.apps%rowtype := supasaasy.living_app(p_app_key);
   v_base text := coalesce(supasaasy.setting('public_functions_url'), supasaasy.functions_url());
   v_url text := v_base || '/webhook/' || p_app_key;
 begin

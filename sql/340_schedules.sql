@@ -42,7 +42,7 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_app supasaasy.apps%rowtype := supasaasy.find_app(new.app_key);
+  v_app supasaasy.apps%rowtype := supasaasy.living_app(new.app_key);
   v_problem text := supasaasy.cron_problem(new.cron);
 begin
   if v_problem is not null then
@@ -59,6 +59,14 @@ begin
   end if;
   if new.resources is not null then
     new.resources := supasaasy.resolve_resources(v_app.connector, new.resources);
+    if new.resources = '{}' or not new.resources <@ supasaasy.app_resources(new.app_key) then
+      raise exception using
+        errcode = '22023',
+        message = format('cannot schedule "%s" for %s', new.app_key,
+          coalesce(nullif(array_to_string(new.resources, ', '), ''), 'no resource')),
+        hint = format('Resources that it syncs: %s; null for all.',
+          array_to_string(supasaasy.app_resources(new.app_key), ', '));
+    end if;
   end if;
   new.cron := regexp_replace(btrim(new.cron), '\s+', ' ', 'g');
   new.next_at := case
@@ -100,6 +108,7 @@ declare
   v_cron text;
   v_name text;
 begin
+  perform pg_advisory_xact_lock(7309);
   for v_cron in
     select distinct s.cron
     from supasaasy.schedules s
@@ -131,6 +140,28 @@ $$;
 
 comment on function supasaasy.keep_cron_in_step() is
   'Trigger: pg_cron has one job for each expression of an enabled schedule.';
+
+-- An app that was disabled has missed nothing.
+create function supasaasy.expect_schedules_anew()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update supasaasy.schedules s
+  set enabled = s.enabled
+  where s.app_key = new.app_key;
+  return null;
+end;
+$$;
+
+comment on function supasaasy.expect_schedules_anew() is
+  'Trigger: the schedules of an app that is enabled again are due from now on.';
+
+create trigger expect_schedules_anew
+after update of enabled on supasaasy.apps
+for each row when (new.enabled and not old.enabled)
+execute function supasaasy.expect_schedules_anew();
 
 create trigger keep_cron_in_step
 after insert or delete or update of cron, enabled on supasaasy.schedules
@@ -164,6 +195,10 @@ begin
     )
   from fired f
   where s.id = f.id;
+  -- A tick that is under way has locks of several apps; the next one starts them.
+  if not pg_try_advisory_xact_lock(7308) then
+    return 0;
+  end if;
   return supasaasy.start_schedules(100);
 end;
 $$;
@@ -182,13 +217,14 @@ declare
   v_schedule supasaasy.schedules%rowtype;
   v_job_id bigint;
   v_error text;
+  v_apps text[] := array[]::text[];
   v_started integer := 0;
 begin
   for v_schedule in
     select s.*
     from supasaasy.schedules s
     where s.due_at <= supasaasy.clock()
-    order by s.due_at, s.app_key
+    order by s.app_key, s.id
     limit p_limit
     for update skip locked
   loop
@@ -196,8 +232,8 @@ begin
     v_error := null;
     begin
       v_job_id := supasaasy.queue_job(v_schedule.app_key, v_schedule.mode, v_schedule.resources);
-      perform supasaasy.start_tasks(100, v_schedule.app_key);
       v_started := v_started + 1;
+      v_apps := v_apps || v_schedule.app_key;
     exception
       when invalid_parameter_value or object_not_in_prerequisite_state then
         v_error := sqlerrm;
@@ -208,6 +244,9 @@ begin
       error_message = v_error
     where s.id = v_schedule.id;
   end loop;
+  -- Claims come after every app's queue, in the order of locks.
+  perform supasaasy.start_tasks(100, u.app_key)
+  from (select distinct a.app_key from unnest(v_apps) as a (app_key) order by a.app_key) u;
   return v_started;
 end;
 $$;

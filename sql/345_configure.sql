@@ -1,5 +1,6 @@
 -- Owns configure: a whole configuration as one JSON document, checked as a whole, applied as a whole,
--- and reported as what it changed. What it does not name stays as it is.
+-- and reported as what it changed. What it does not name stays as it is: apps, settings, and of an app its
+-- name, enabled, config (which is replaced as a whole, sync_from with it) and sync_schedules.
 
 -- The document: {"settings": {name: value}, "apps": [{app_key, name, connector, enabled, config}]}.
 -- In an app's config stand, beside the keys of apps.config, sync_from and sync_schedules.
@@ -68,7 +69,7 @@ begin
     union all
     select format('%s.%s', v_path, t.key), format('is %s, not a text', t.value)
     from jsonb_each(v_app.value) as t (key, value)
-    where t.key = 'name' and jsonb_typeof(t.value) <> 'string'
+    where t.key in ('app_key', 'name', 'connector') and jsonb_typeof(t.value) <> 'string'
     union all
     select v_path || '.enabled', format('is %s (valid: true, false)', v_app.value -> 'enabled')
     where jsonb_typeof(v_app.value -> 'enabled') <> 'boolean'
@@ -92,7 +93,7 @@ begin
 
     if v_config ? 'sync_from'
       and v_config -> 'sync_from' <> 'null'
-      and supasaasy.read_time(v_config ->> 'sync_from') is null
+      and not coalesce(isfinite(supasaasy.read_time(v_config ->> 'sync_from')), false)
     then
       return query select
         v_path || '.config.sync_from',
@@ -143,7 +144,15 @@ begin
       ) r
       union all
       select v_schedule.path || '.resources', 'is not an array of resource names'
-      where jsonb_typeof(v_schedule.value -> 'resources') <> 'array';
+      where jsonb_typeof(v_schedule.value -> 'resources') <> 'array'
+        or v_schedule.value -> 'resources' = '[]'
+      union all
+      select v_schedule.path, 'is given more than once'
+      where (
+        select count(*)
+        from jsonb_array_elements(v_config -> 'sync_schedules') as o (value)
+        where jsonb_typeof(o.value) = 'object' and o.value - 'enabled' = v_schedule.value - 'enabled'
+      ) > 1;
     end loop;
   end loop;
 end;
@@ -161,7 +170,7 @@ as $$
 begin
   return p_text::timestamptz;
 exception
-  when invalid_datetime_format or datetime_field_overflow then
+  when invalid_datetime_format or datetime_field_overflow or invalid_parameter_value then
     return null;
 end;
 $$;

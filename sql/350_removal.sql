@@ -12,6 +12,10 @@ declare
   v_job_id bigint;
 begin
   perform supasaasy.find_app(p_app_key);
+  update supasaasy.apps a
+  set enabled = false,
+    deleting_since = coalesce(a.deleting_since, supasaasy.clock())
+  where a.app_key = p_app_key;
   for v_job_id in
     select j.id
     from supasaasy.sync_jobs j
@@ -20,10 +24,6 @@ begin
   loop
     perform supasaasy.cancel(v_job_id);
   end loop;
-  update supasaasy.apps a
-  set enabled = false,
-    deleting_since = coalesce(a.deleting_since, supasaasy.clock())
-  where a.app_key = p_app_key;
   delete from supasaasy.schedules s
   where s.app_key = p_app_key;
   delete from vault.secrets s
@@ -72,14 +72,31 @@ begin
       return false;
     end if;
   end loop;
+  -- Whoever still writes a row holds one of these, and finds the app disabled after us.
+  perform supasaasy.lock_collection(p_app_key, r.collection_key, true)
+  from (
+    select o.collection_key
+    from supasaasy.resources o
+    join supasaasy.apps a on a.connector = o.connector and a.app_key = p_app_key
+    order by o.position
+  ) r;
+  if exists (select from supasaasy.entities e where e.app_key = p_app_key)
+    or exists (select from supasaasy.tombstones t where t.app_key = p_app_key)
+    or exists (select from supasaasy.sync_tasks t where t.app_key = p_app_key)
+  then
+    return false;
+  end if;
+  delete from supasaasy.entity_versions v
+  where v.app_key = p_app_key;
   delete from supasaasy.rate_budgets b
   where b.app_key = p_app_key;
   delete from supasaasy.alerts l
   where l.app_key = p_app_key;
+  delete from vault.secrets s
+  where starts_with(s.name, format('supasaasy/%s/', p_app_key));
   delete from supasaasy.apps a
-  where a.app_key = p_app_key
-    and not exists (select from supasaasy.sync_tasks t where t.app_key = p_app_key);
-  return found;
+  where a.app_key = p_app_key;
+  return true;
 end;
 $$;
 
@@ -98,7 +115,9 @@ set search_path = ''
 as $$
 declare
   v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_synced text[] := supasaasy.app_resources(p_app_key);
   v_collection text;
+  v_parent text;
   v_removed integer;
   v_total integer := 0;
 begin
@@ -108,8 +127,8 @@ begin
       message = format('cannot prune %s rows', coalesce(p_limit::text, 'null')),
       hint = 'Give a limit of at least 1; call again until it returns 0.';
   end if;
-  for v_collection in
-    select r.collection_key
+  for v_collection, v_parent in
+    select r.collection_key, r.parent_collection_key
     from supasaasy.resources r
     where r.connector = v_app.connector and not r.is_feed
     order by r.position
@@ -122,8 +141,14 @@ begin
       where o.app_key = p_app_key
         and o.collection_key = v_collection
         and (
-          not v_collection = any (supasaasy.app_resources(p_app_key))
-          or o.source_created_at < v_app.sync_from
+          not v_collection = any (v_synced)
+          or (v_parent is null and o.source_created_at < v_app.sync_from)
+          or (v_parent is not null and not exists (
+            select from supasaasy.entities p
+            where p.app_key = p_app_key
+              and p.collection_key = v_parent
+              and p.external_id = o.parent_external_id
+          ))
         )
       limit p_limit - v_total
     );
@@ -132,7 +157,7 @@ begin
     delete from supasaasy.sync_state s
     where s.app_key = p_app_key
       and s.collection_key = v_collection
-      and not v_collection = any (supasaasy.app_resources(p_app_key));
+      and not v_collection = any (v_synced);
     exit when v_total >= p_limit;
   end loop;
   return v_total;
@@ -188,6 +213,12 @@ begin
       where t.app_key = p_app_key
         and t.collection_key = v_child
         and t.parent_external_id = p_external_id
+      union
+      select v.external_id from supasaasy.entity_versions v
+      join supasaasy.resources r on r.collection_key = v_child
+      where v.app_key = p_app_key
+        and v.collection_key = v_child
+        and v.raw_payload ->> r.parent_field = p_external_id
     );
     v_erased := v_erased + supasaasy.erase_rows(p_app_key, v_child, v_ids);
   end loop;
@@ -242,7 +273,9 @@ begin
     observed_at = 'infinity',
     observed_until = 'infinity';
   -- Messages and logged bodies may quote the record.
-  select string_agg(regexp_replace(i.external_id, '([.^$*+?()\[\]{}|\\-])', '\\\1', 'g'), '|')
+  select '(?<![A-Za-z0-9_])('
+    || string_agg(regexp_replace(i.external_id, '([.^$*+?()\[\]{}|\\-])', '\\\1', 'g'), '|')
+    || ')(?![A-Za-z0-9_])'
   into v_pattern
   from unnest(p_ids) as i (external_id);
   delete from supasaasy.webhook_logs w
@@ -252,9 +285,24 @@ begin
   update supasaasy.sync_tasks t
   set error_message = 'erased'
   where t.app_key = p_app_key and t.error_message ~ v_pattern;
+  update supasaasy.sync_runs r
+  set note = 'erased'
+  where r.app_key = p_app_key and r.note ~ v_pattern;
   update supasaasy.sync_jobs j
   set error_message = 'erased'
   where j.app_key = p_app_key and j.error_message ~ v_pattern;
+  update supasaasy.schedules s
+  set error_message = 'erased'
+  where s.app_key = p_app_key and s.error_message ~ v_pattern;
+  update supasaasy.webhook_endpoints w
+  set error_message = 'erased'
+  where w.app_key = p_app_key and w.error_message ~ v_pattern;
+  update supasaasy.apps a
+  set breaker_message = 'erased'
+  where a.app_key = p_app_key and a.breaker_message ~ v_pattern;
+  update supasaasy.alerts l
+  set message = 'erased'
+  where l.app_key = p_app_key and l.message ~ v_pattern;
   return v_erased;
 end;
 $$;

@@ -177,6 +177,12 @@ declare
   v_progress text;
   v_shown text;
 begin
+  if p_timeout is null or p_timeout <= interval '0' then
+    raise exception using
+      errcode = '22023',
+      message = format('cannot wait %s for a job', coalesce(p_timeout::text, 'null')),
+      hint = 'Give a time span above 0, such as ''10 minutes''.';
+  end if;
   if exists (
     select from supasaasy.sync_jobs j
     where j.id = p_job_id
@@ -228,7 +234,7 @@ select
     when supasaasy.breaker_state(a) <> 'closed' then 'breaker ' || supasaasy.breaker_state(a)
     when run.status = 'held' then 'sweep held'
     when run.id is not null then run.status
-    when last.status = 'failed' then 'failed'
+    when last.status = 'failed' or doubt.error_message is not null then 'failed'
     when s.complete_as_of is null then 'never synced'
     else 'synced'
   end as status,
@@ -241,7 +247,7 @@ select
   case when run.id is not null then supasaasy.run_progress(run) end as progress_percentage,
   case
     when counted.rows <= 10000 then counted.rows
-    else coalesce(listed.compared, counted.rows)
+    else listed.compared
   end as rows,
   queued.tasks as backlog,
   queued.retries,
@@ -254,7 +260,8 @@ select
     run.note,
     queued.error_message,
     case when last.status = 'failed' then failed.error_message end,
-    a.webhook_error
+    doubt.error_message,
+    case when not starts_with(a.webhook_error, 'a request was not signed') then a.webhook_error end
   ) as last_error,
   planned.next_at as next_scheduled_at
 from supasaasy.apps a
@@ -309,6 +316,16 @@ left join lateral (
   order by t.id desc
   limit 1
 ) failed on true
+left join lateral (
+  select format('%s could not be fetched: %s', t.external_id, t.error_message) as error_message
+  from supasaasy.sync_tasks t
+  where t.app_key = a.app_key
+    and t.collection_key = o.collection_key
+    and t.run_id is null
+    and t.state = 'failed'
+  order by t.id desc
+  limit 1
+) doubt on true
 cross join lateral (
   select count(*) as rows
   from (

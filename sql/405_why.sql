@@ -44,7 +44,9 @@ begin
     and t.collection_key = v_collection
     and t.external_id = p_external_id
     and t.kind = 'revalidate'
-    and t.state in ('pending', 'waiting', 'leased');
+    and (t.state in ('pending', 'waiting', 'leased') or (t.state = 'failed' and t.run_id is null))
+  order by t.state = 'failed', t.id desc
+  limit 1;
   select s.* into v_state
   from supasaasy.sync_state s
   where s.app_key = p_app_key and s.collection_key = v_collection;
@@ -70,6 +72,9 @@ begin
       '%s is %s: nothing of %s works since %s (%s); the next attempt is at %s.',
       v_what, case when v_entity.id is null then 'not here' else 'not kept up to date' end,
       p_app_key, v_app.breaker_opened_at, v_app.breaker_message, v_app.breaker_retry_at)
+    when v_task.state = 'failed' then format(
+      '%s is %s: it changed, and could not be fetched (%s); the next sync tries again.', v_what,
+      case when v_entity.id is null then 'not here' else 'not up to date' end, v_task.error_message)
     when v_task.id is not null then format(
       '%s is being fetched: task %s is %s%s%s.', v_what, v_task.id, v_task.state,
       case when v_task.run_after > supasaasy.clock() then format(' until %s', v_task.run_after) else '' end,

@@ -10,7 +10,9 @@ create table supasaasy.alerts (
   raised_at timestamptz not null default supasaasy.clock(),
   resolved_at timestamptz,
   constraint kind_is_known
-    check (kind in ('job_failed', 'breaker_open', 'sweep_held', 'stale', 'schedule_missed'))
+    check (kind in (
+      'job_failed', 'fetch_failed', 'breaker_open', 'sweep_held', 'stale', 'schedule_missed'
+    ))
 );
 
 comment on table supasaasy.alerts is
@@ -34,20 +36,36 @@ select r.app_key, 'sweep_held', format('job %s, %s', r.job_id, r.collection_key)
 from supasaasy.sync_runs r
 where r.status = 'held'
 union all
--- A failed job matters until the same was synced.
-select j.app_key, 'job_failed', format('job %s', j.id), coalesce(j.error_message, 'no message')
-from supasaasy.sync_jobs j
-where j.status = 'failed'
-  and not exists (
-    select from supasaasy.sync_jobs n
-    where n.app_key = j.app_key
-      and n.id > j.id
-      and n.status = 'completed'
-      and n.mode <> 'verify'
-      and n.resources @> j.resources
-  )
+-- A failed job matters until the same was synced; of several with the same resources one is enough.
+(
+  select distinct on (j.app_key, j.resources)
+    j.app_key, 'job_failed', array_to_string(j.resources, ', '),
+    format('job %s: %s', j.id, coalesce(j.error_message, 'no message'))
+  from supasaasy.sync_jobs j
+  where j.status = 'failed'
+    and not exists (
+      select from supasaasy.sync_jobs n
+      where n.app_key = j.app_key
+        and n.id > j.id
+        and n.status = 'completed'
+        and n.mode <> 'verify'
+        and n.resources @> j.resources
+    )
+  order by j.app_key, j.resources, j.id
+)
 union all
-select s.app_key, 'schedule_missed', format('%s %s', s.cron, s.mode),
+-- What changed and could not be fetched is not as the provider has it.
+(
+  select distinct on (t.app_key, t.collection_key)
+    t.app_key, 'fetch_failed', t.collection_key,
+    format('%s could not be fetched: %s', t.external_id, t.error_message)
+  from supasaasy.sync_tasks t
+  where t.run_id is null and t.state = 'failed'
+  order by t.app_key, t.collection_key, t.id
+)
+union all
+select s.app_key, 'schedule_missed',
+  concat_ws(' ', s.cron, s.mode, array_to_string(s.resources, ', ')),
   coalesce(s.error_message, format('it should have run at %s', s.next_at))
 from supasaasy.schedule_status s
 where s.state in ('missed', 'refused')

@@ -99,8 +99,8 @@ $$;
 comment on function supasaasy.forget_events(integer) is
   'Forgets the ids of events that were applied long ago.';
 
--- A job goes with its runs and findings once its tasks have gone; the last of an app that completed
--- stays, so that status can show it.
+-- A job goes with its runs and findings once its tasks have gone; the last of an app stays, so that
+-- status can show it.
 create function supasaasy.forget_jobs(p_limit integer)
 returns integer
 language sql
@@ -113,7 +113,7 @@ as $$
     where j.completed_at < supasaasy.clock() - supasaasy.setting('job_retention')::interval
       and exists (
         select from supasaasy.sync_jobs n
-        where n.app_key = j.app_key and n.id > j.id and n.status = 'completed'
+        where n.app_key = j.app_key and n.id > j.id and n.completed_at is not null
       )
     order by j.completed_at
     limit 100
@@ -160,6 +160,7 @@ as $$
       select o.id
       from supasaasy.sync_tasks o
       where o.run_id is null
+        and o.state <> 'failed'
         and o.finished_at < supasaasy.clock() - supasaasy.setting('task_retention')::interval
       order by o.finished_at
       limit p_limit
@@ -225,30 +226,22 @@ $$;
 comment on function supasaasy.forget_alerts(integer) is
   'Forgets alerts whose cause has long gone.';
 
--- pg_cron forgets nothing by itself. Only runs of our own jobs go; others are not looked at beyond the
--- oldest ten thousand.
+-- pg_cron forgets nothing by itself; the runs of other jobs are not ours to delete.
 create function supasaasy.forget_cron_runs(p_limit integer)
 returns integer
 language sql
 volatile
 set search_path = ''
 as $$
-  with oldest as materialized (
-    select d.runid, d.jobid, d.end_time
-    from cron.job_run_details d
-    order by d.runid
-    limit 10000
-  ),
-  gone as (
+  with gone as (
     delete from cron.job_run_details d
-    where d.runid in (
+    where d.runid = any (array(
       select o.runid
-      from oldest o
-      join cron.job j on j.jobid = o.jobid and starts_with(j.jobname, 'supasaasy-')
-      where o.end_time < supasaasy.clock() - supasaasy.setting('cron_log_retention')::interval
-      order by o.runid
+      from cron.job_run_details o
+      where o.command like 'select supasaasy.%'
+        and o.end_time < supasaasy.clock() - supasaasy.setting('cron_log_retention')::interval
       limit p_limit
-    )
+    ))
     returning 1
   )
   select count(*)::integer from gone;

@@ -42,7 +42,8 @@ grant execute on function
   supasaasy.admit_request()
 to service_role;
 
--- The data. Views are security_invoker, so what they stand on is granted with them.
+-- The data, and the connectors' views of it: they are security_invoker, so what they stand on is
+-- granted with them. What operators look at (status, alerts, schedules) is the owner's.
 grant select on
   supasaasy.entities,
   supasaasy.tombstones,
@@ -67,6 +68,7 @@ begin
   for v_table in
     select c.oid::regclass as name
     from pg_catalog.pg_class c
+    join supasaasy.connectors k on starts_with(c.relname, k.connector || '_')
     where c.relnamespace = 'supasaasy'::regnamespace and c.relkind = 'v'
   loop
     execute format('grant select on %s to service_role', v_table.name);

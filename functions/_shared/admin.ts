@@ -104,7 +104,9 @@ function problems(error: z.ZodError): string {
 function refusal(error: unknown, deps: AdminDeps): Refusal {
   if (error instanceof Refusal) return error;
   if (error instanceof RpcError) {
-    const status = { P0002: 404, '22023': 400, '55000': 409 }[error.code];
+    // 22P05 is a text with U+0000, or half of a character.
+    const status =
+      { P0002: 404, '22023': 400, '22P02': 400, '22P05': 400, '55000': 409 }[error.code];
     if (status !== undefined) return new Refusal(status, error.message);
   }
   deps.log(error instanceof Error ? error.message : String(error));

@@ -12,7 +12,7 @@ const inputSchema = z.object({
 /** GET job-status/{id}?include_tasks=true. */
 export function handle(request: Request, deps: AdminDeps): Promise<Response> {
   const id = /\/job-status\/?([^/]*)\/?$/.exec(new URL(request.url).pathname)?.[1] ?? '';
-  return serveAdmin(request, deps, endpoint, { job_id: decodeURIComponent(id) });
+  return serveAdmin(request, deps, endpoint, { job_id: id });
 }
 
 const endpoint: Endpoint<z.infer<typeof inputSchema>> = {

@@ -189,6 +189,7 @@ begin
       when 'integer' then p_value ~ '^[0-9]{1,9}$' and p_value::integer > 0
       when 'number' then p_value ~ '^[0-9]{1,9}([.][0-9]{1,9})?$' and p_value::numeric > 0
       when 'interval' then p_value::interval > interval '0'
+        and p_value::interval <= interval '100 years'
       when 'url' then p_value ~ '^https?://[^[:space:]]+[^/[:space:]]$'
       else p_value <> ''
     end;
@@ -200,7 +201,7 @@ begin
     when v_ok then null
     when p_kind = 'integer' then 'Give a whole number above 0.'
     when p_kind = 'number' then 'Give a number above 0, such as 0.8.'
-    when p_kind = 'interval' then 'Give a time span above 0, such as ''90 seconds''.'
+    when p_kind = 'interval' then 'Give a time span above 0 and up to 100 years, such as ''90 seconds''.'
     when p_kind = 'url' then 'Give an http or https URL without a slash at its end.'
     else 'Give a text that is not empty, or null for the default.'
   end;
@@ -282,6 +283,21 @@ comment on function supasaasy.set_setting(text, text) is
 
 -- A stack that created its own server says there where its functions are, so that a reset of the
 -- schema cannot lose it; the setting comes first.
+create function supasaasy.known_functions_url()
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(
+    supasaasy.setting('functions_url'),
+    nullif(current_setting('supasaasy.functions_url', true), '')
+  );
+$$;
+
+comment on function supasaasy.known_functions_url() is
+  'The base URL of the edge functions; null when nothing says it.';
+
 create function supasaasy.functions_url()
 returns text
 language plpgsql
@@ -289,10 +305,7 @@ stable
 set search_path = ''
 as $$
 declare
-  v_url text := coalesce(
-    supasaasy.setting('functions_url'),
-    nullif(current_setting('supasaasy.functions_url', true), '')
-  );
+  v_url text := supasaasy.known_functions_url();
 begin
   if v_url is null then
     raise exception using
@@ -748,7 +761,7 @@ $$;
 comment on function supasaasy.app_problems(text, text, jsonb) is
   'What is wrong with an app''s key, connector or config: a row a problem, none if all is well.';
 
--- A value that looks like a secret is not repeated.
+-- The value is not repeated: it may be a secret.
 create function supasaasy.env_name_problems(
   p_key text,
   p_value jsonb
@@ -764,10 +777,7 @@ set search_path = ''
 as $$
   select
     format('config key "%s" must name an environment variable', p_key),
-    case
-      when p_value #>> '{}' ~ '^[a-z]{2,}_' then 'The value looks like a secret, and is not shown.'
-      else format('The value is %s.', left(p_value::text, 40))
-    end,
+    'The value may be a secret, and is not shown.',
     'Use capitals, digits and underscores, such as STRIPE_API_KEY: the name, not the key.'
   where jsonb_typeof(p_value) <> 'string' or p_value #>> '{}' !~ '^[A-Z][A-Z0-9_]{0,126}$'
   union all
@@ -799,11 +809,23 @@ begin
       detail = coalesce(v_problem.detail, ''),
       hint = v_problem.hint;
   end if;
+  if not isfinite(new.sync_from) then
+    raise exception using
+      errcode = '22023',
+      message = format('sync_from of app "%s" is %s', new.app_key, new.sync_from),
+      hint = 'Give a time, or null to sync everything.';
+  end if;
   if new.account_id is null then
     new.livemode := null;
     new.key_fingerprint := null;
   end if;
   if tg_op = 'UPDATE' then
+    if old.deleting_since is not null and new.enabled then
+      raise exception using
+        errcode = '55000',
+        message = format('app "%s" is being deleted', new.app_key),
+        hint = 'Wait until it is gone, then insert it anew.';
+    end if;
     if new.connector <> old.connector then
       raise exception using
         errcode = '22023',
@@ -935,11 +957,11 @@ volatile
 set search_path = ''
 as $$
 begin
-  perform supasaasy.find_app(p_app_key);
+  perform supasaasy.living_app(p_app_key);
   if p_kind is null or p_kind not in ('api_key', 'webhook_secret') then
     raise exception using
       errcode = '22023',
-      message = format('cannot keep a secret of kind "%s"', coalesce(p_kind, 'null')),
+      message = format('cannot keep a secret of "%s": its kind is not known', p_app_key),
       hint = 'Kinds: api_key, webhook_secret.';
   end if;
   if p_secret is null or p_secret ~ '[[:space:]]' or length(p_secret) not between 8 and 2048 then
@@ -2129,6 +2151,11 @@ begin
     return jsonb_build_object('outcome', 'ignored: the app is disabled');
   end if;
   perform supasaasy.lock_events(p_app_key, jsonb_build_array(p_event));
+  -- Under the locks: delete_app takes them too, before the last look.
+  v_app := supasaasy.find_app(p_app_key);
+  if not v_app.enabled then
+    return jsonb_build_object('outcome', 'ignored: the app is disabled');
+  end if;
   v_result := supasaasy.apply_event(v_app, p_event);
   if v_app.webhook_error is not null then
     update supasaasy.apps a
@@ -2342,8 +2369,8 @@ comment on function supasaasy.as_of(text, timestamptz) is
 -- Task:         pending -> leased -> (pending | waiting | done | failed | cancelled)
 -- A leased task has a start token (issued, not begun) or a work token (begun), never both.
 --
--- Locks, in this order: collection and object (100_entities), task, the app's queue (lock_queue),
--- claims (210_tasks). Jobs and runs are written only under the app's queue lock, which a page takes
+-- Locks, in this order: collection and object (100_entities), task, the app's row, its queue
+-- (lock_queue), claims (210_tasks). Jobs and runs are written only under the app's queue lock, which a page takes
 -- only when its task ends; under it, task rows are taken with skip locked.
 
 create table supasaasy.sync_jobs (
@@ -2521,6 +2548,8 @@ where state = 'leased';
 create index sync_tasks_run_idx on supasaasy.sync_tasks (run_id, collection_key, state);
 create index sync_tasks_alone_idx on supasaasy.sync_tasks (finished_at)
 where run_id is null and finished_at is not null;
+create index sync_tasks_doubt_idx on supasaasy.sync_tasks (app_key, collection_key)
+where run_id is null and state = 'failed';
 create index sync_tasks_collection_idx on supasaasy.sync_tasks (collection_key);
 -- One open revalidation an object, one open children listing a parent: further wishes coalesce.
 create unique index sync_tasks_coalesce_idx
@@ -2605,13 +2634,13 @@ comment on view supasaasy.drift is
 create unlogged table supasaasy.heartbeat (
   singleton boolean primary key default true,
   ticked_at timestamptz,
-  claimed_app text not null default '',
   cleaned_at timestamptz,
   watched_at timestamptz,
   ping_token uuid,
   ping_request bigint,
   ping_at timestamptz,
   pong_at timestamptz,
+  step_errors jsonb not null default '{}',
   missing_env text[] not null default '{}',
   connectors text[] not null default '{}',
   constraint there_is_one_row check (singleton)
@@ -2619,9 +2648,9 @@ create unlogged table supasaasy.heartbeat (
 with (fillfactor = 30);
 
 comment on table supasaasy.heartbeat is
-  'When the engine last ticked, cleaned up and heard from its functions; whose turn was last.';
-comment on column supasaasy.heartbeat.claimed_app is
-  'The app that was last given a turn: the next claim begins after it.';
+  'When the engine last ticked, cleaned up and heard from its functions, and what failed in it.';
+comment on column supasaasy.heartbeat.step_errors is
+  'The steps of the last tick that failed, and why; the other steps went on.';
 comment on column supasaasy.heartbeat.cleaned_at is
   'When what is past its retention was last deleted.';
 comment on column supasaasy.heartbeat.watched_at is
@@ -2632,6 +2661,17 @@ comment on column supasaasy.heartbeat.missing_env is
   'Environment variables that apps name and the functions did not have when they answered.';
 comment on column supasaasy.heartbeat.connectors is
   'The connectors that the functions had when they answered.';
+
+-- Written under the claims lock only, so it is no part of the row above.
+create unlogged table supasaasy.claim_turn (
+  singleton boolean primary key default true,
+  app_key text not null,
+  constraint there_is_one_row check (singleton)
+)
+with (fillfactor = 30);
+
+comment on table supasaasy.claim_turn is
+  'The app that was last given a turn: the next claim begins after it.';
 
 -- The row, made anew after a crash.
 create function supasaasy.beat()
@@ -2822,8 +2862,20 @@ volatile
 set search_path = ''
 as $$
   update supasaasy.apps a
-  set breaker_retry_at = supasaasy.clock()
-  where a.app_key = p_app_key and a.breaker_retry_at > supasaasy.clock();
+  set breaker_retry_at = least(a.breaker_retry_at, supasaasy.clock())
+  where a.app_key = p_app_key and a.breaker_opened_at is not null;
+  -- A task that waits for its next attempt need not, when it is to be the probe.
+  update supasaasy.sync_tasks t
+  set run_after = supasaasy.clock()
+  where t.id = (
+    select o.id
+    from supasaasy.sync_tasks o
+    join supasaasy.apps a on a.app_key = o.app_key and a.breaker_opened_at is not null
+    where o.app_key = p_app_key and o.state = 'waiting' and o.run_after < 'infinity'
+    order by o.run_after, o.id
+    limit 1
+    for update of o skip locked
+  );
 $$;
 
 comment on function supasaasy.probe_now(text) is
@@ -3013,7 +3065,7 @@ set search_path = ''
 set enable_seqscan = off
 as $$
 declare
-  v_from text := (supasaasy.beat()).claimed_app;
+  v_from text := coalesce((select c.app_key from supasaasy.claim_turn c), '');
   v_at text := v_from;
   v_next text;
   v_app supasaasy.apps%rowtype;
@@ -3040,9 +3092,11 @@ begin
       exit when cardinality(v_chosen) >= p_limit;
     end if;
   end loop;
-  update supasaasy.heartbeat h
-  set claimed_app = v_at
-  where h.claimed_app <> v_at;
+  insert into supasaasy.claim_turn as c (app_key)
+  values (v_at)
+  on conflict (singleton) do update
+  set app_key = excluded.app_key
+  where c.app_key <> excluded.app_key;
   return v_chosen;
 end;
 $$;
@@ -3147,9 +3201,12 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_url text := supasaasy.functions_url() || '/fetch-page';
+  v_url text := supasaasy.known_functions_url() || '/fetch-page';
   v_started integer;
 begin
+  if v_url is null then
+    return 0;
+  end if;
   select count(net.http_post(
     url := v_url,
     body := jsonb_build_object('task_id', c.task_id, 'token', c.start_token)
@@ -3458,8 +3515,14 @@ begin
 
   if not v_app.enabled then
     v_wait := interval '0';
-  elsif supasaasy.breaker_state(v_app) = 'open' then
-    v_wait := v_app.breaker_retry_at - v_now;
+  elsif supasaasy.breaker_state(v_app) = 'open'
+    or (supasaasy.breaker_state(v_app) = 'half_open' and exists (
+      select from supasaasy.sync_tasks t
+      where t.app_key = v_app.app_key and t.state = 'leased' and t.work_token is not null
+    ))
+  then
+    -- Due at once: while the breaker is not closed nothing but a probe is claimed.
+    v_wait := interval '0';
   elsif v_task.run_after > v_now then
     v_wait := v_task.run_after - v_now;
   else
@@ -3922,6 +3985,9 @@ begin
     insert into supasaasy.sync_seen (run_id, external_id)
     select v_task.run_id, l.external_id
     from unnest(v_listed) as l (external_id)
+    where exists (
+      select from supasaasy.sync_seen m where m.run_id = v_task.run_id and m.external_id = ''
+    )
     on conflict do nothing;
   end if;
 
@@ -4199,6 +4265,9 @@ begin
   where r.collection_key = v_task.collection_key;
   if p_class in ('transient', 'auth') then
     perform supasaasy.note_failure(v_task.app_key, p_class, v_message);
+  else
+    -- Whatever it says, the provider answers and the key works.
+    perform supasaasy.close_breaker(v_task.app_key);
   end if;
   if v_task.kind = 'webhook' then
     update supasaasy.webhook_endpoints w
@@ -4299,11 +4368,64 @@ begin
   from jsonb_array_elements(
     case when v_resource.is_feed then supasaasy.feed_listings(v_run) else v_resource.listings end
   ) as l (params);
+  if v_job.mode <> 'verify' then
+    perform supasaasy.repeat_failed_fetches(v_run);
+  end if;
 end;
 $$;
 
 comment on function supasaasy.start_run(bigint) is
   'Creates the first tasks of a run whose turn it is.';
+
+-- A fetch of one object that failed for good is a doubt that nobody has settled: the next run of its
+-- resource fetches it again, and is not complete without it.
+create function supasaasy.repeat_failed_fetches(p_run supasaasy.sync_runs)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_failed record;
+begin
+  for v_failed in
+    with taken as (
+      update supasaasy.sync_tasks t
+      set state = 'cancelled'
+      from supasaasy.resources r
+      where r.collection_key = t.collection_key
+        and t.app_key = p_run.app_key
+        and t.run_id is null
+        and t.kind in ('revalidate', 'children')
+        and t.state = 'failed'
+        and coalesce(p_run.covers, array[p_run.collection_key])
+          && array[r.collection_key, r.parent_collection_key]
+      returning t.collection_key, t.kind, t.external_id
+    )
+    select k.collection_key, k.kind, array_agg(distinct k.external_id) as ids
+    from taken k
+    group by k.collection_key, k.kind
+    order by k.collection_key, k.kind
+  loop
+    if v_failed.kind = 'revalidate' then
+      perform supasaasy.request_revalidation(
+        p_app_key := p_run.app_key,
+        p_collection_key := v_failed.collection_key,
+        p_ids := v_failed.ids,
+        p_after := array_fill(supasaasy.clock(), array[cardinality(v_failed.ids)]),
+        p_run_id := p_run.id
+      );
+    else
+      perform supasaasy.request_children(
+        p_run.app_key, v_failed.collection_key, v_failed.ids, p_run.id
+      );
+    end if;
+  end loop;
+end;
+$$;
+
+comment on function supasaasy.repeat_failed_fetches(supasaasy.sync_runs) is
+  'Lets a run fetch again what could not be fetched outside of any run.';
 
 -- A resource of an app has one run at a time; the others wait in the order they were asked for.
 create function supasaasy.start_next_runs(p_app_key text)
@@ -4407,7 +4529,9 @@ begin
     end if;
     update supasaasy.sync_runs r
     set status = 'sweeping',
-      swept_to = ''
+      swept_to = '',
+      compared = 0,
+      nominated = 0
     where r.id = p_run_id
     returning r.* into v_run;
   end if;
@@ -4978,6 +5102,59 @@ comment on function supasaasy.find_collection(text, text) is
   'The collection key of customer or stripe_customer; raises 22023 and names the others.';
 
 -- The same wish twice is one job; another mode or other resources queue behind it, per resource.
+-- An app that is not being deleted.
+create function supasaasy.living_app(p_app_key text)
+returns supasaasy.apps
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+begin
+  if v_app.deleting_since is not null then
+    raise exception using
+      errcode = '55000',
+      message = format('app "%s" is being deleted', p_app_key),
+      hint = 'Wait until it is gone, then insert it anew.';
+  end if;
+  return v_app;
+end;
+$$;
+
+comment on function supasaasy.living_app(text) is
+  'An app by its key; raises P0002 when there is none, and 55000 while it is being deleted.';
+
+create function supasaasy.ready_app(p_app_key text)
+returns supasaasy.apps
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_app supasaasy.apps%rowtype := supasaasy.living_app(p_app_key);
+begin
+  if not v_app.enabled then
+    raise exception using
+      errcode = '55000',
+      message = format('cannot sync "%s": the app is disabled', p_app_key),
+      hint = format('update supasaasy.apps set enabled = true where app_key = %L;', p_app_key);
+  end if;
+  if v_app.config -> 'api_key_env' is null and not supasaasy.has_secret(p_app_key, 'api_key') then
+    raise exception using
+      errcode = '55000',
+      message = format('cannot sync "%s": it has no API key', p_app_key),
+      hint = format('select supasaasy.set_secret(%L, ''api_key'', ''...''); or name an environment '
+        || 'variable of the functions in config.api_key_env.', p_app_key);
+  end if;
+  perform supasaasy.functions_url();
+  return v_app;
+end;
+$$;
+
+comment on function supasaasy.ready_app(text) is
+  'An app that can be synced now; raises 55000 and says what is missing when it cannot.';
+
 create function supasaasy.queue_job(
   p_app_key text,
   p_mode text,
@@ -4989,7 +5166,7 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_app supasaasy.apps%rowtype := supasaasy.ready_app(p_app_key);
   v_resources text[];
   v_excluded text;
   v_covers text[] := array[]::text[];
@@ -5001,27 +5178,12 @@ begin
       message = format('cannot sync "%s" in mode "%s"', p_app_key, coalesce(p_mode, 'null')),
       hint = 'Modes: incremental, full, verify.';
   end if;
-  if not v_app.enabled then
-    raise exception using
-      errcode = '55000',
-      message = format('cannot sync "%s": the app is disabled', p_app_key),
-      hint = format('update supasaasy.apps set enabled = true where app_key = %L;', p_app_key);
-  end if;
   if p_resources = '{}' then
     raise exception using
       errcode = '22023',
       message = format('cannot sync "%s": the list of resources is empty', p_app_key),
       hint = 'Name at least one resource, or leave the argument out to sync them all.';
   end if;
-  if v_app.config -> 'api_key_env' is null and not supasaasy.has_secret(p_app_key, 'api_key') then
-    raise exception using
-      errcode = '55000',
-      message = format('cannot sync "%s": it has no API key', p_app_key),
-      hint = format('select supasaasy.set_secret(%L, ''api_key'', ''...''); or name an environment '
-        || 'variable of the functions in config.api_key_env.', p_app_key);
-  end if;
-  perform supasaasy.functions_url();
-
   if p_resources is null then
     v_resources := supasaasy.app_resources(p_app_key);
   else
@@ -5102,9 +5264,10 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_job_id bigint := supasaasy.queue_job(p_app_key, p_mode, p_resources);
+  v_job_id bigint;
 begin
   perform supasaasy.probe_now(p_app_key);
+  v_job_id := supasaasy.queue_job(p_app_key, p_mode, p_resources);
   perform supasaasy.start_tasks(100, p_app_key);
   return v_job_id;
 end;
@@ -5177,6 +5340,8 @@ declare
   v_job supasaasy.sync_jobs%rowtype := supasaasy.find_job(p_job_id);
   v_newer bigint;
 begin
+  perform supasaasy.ready_app(v_job.app_key);
+  perform supasaasy.probe_now(v_job.app_key);
   perform supasaasy.lock_queue(v_job.app_key);
   v_job := supasaasy.find_job(p_job_id);
   if v_job.status <> 'failed' then
@@ -5215,7 +5380,6 @@ begin
     completed_at = null,
     error_message = null
   where j.id = p_job_id;
-  perform supasaasy.probe_now(v_job.app_key);
   perform supasaasy.start_tasks(100, v_job.app_key);
   return 'running';
 end;
@@ -5363,7 +5527,7 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_app supasaasy.apps%rowtype := supasaasy.ready_app(p_app_key);
   v_collection_key text := supasaasy.find_collection(v_app.connector, p_collection_key);
 begin
   if p_external_id is null or length(p_external_id) not between 1 and 255 then
@@ -5460,7 +5624,60 @@ $$;
 comment on function supasaasy.schedule_tick() is
   'Makes the cron job of the heartbeat, or puts it right; returns its schedule.';
 
--- Claims come last: their lock is the last in the order of locks, and held until the commit.
+-- One step of a tick; gives how much it did. What fails in one does not stop the others: it is undone,
+-- and kept for doctor().
+create function supasaasy.tick_step(
+  p_step text,
+  inout p_errors jsonb,
+  out p_done integer
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_run record;
+begin
+  p_done := 0;
+  case p_step
+    when 'expire' then
+      p_done := supasaasy.expire_leases(500);
+    when 'sweep' then
+      for v_run in
+        select r.id, r.app_key
+        from supasaasy.sync_runs r
+        where r.status = 'sweeping' and r.swept_to is not null
+        order by r.app_key, r.id
+        limit 10
+      loop
+        perform supasaasy.lock_queue(v_run.app_key);
+        perform supasaasy.advance_run(v_run.id);
+        p_done := p_done + 1;
+      end loop;
+    when 'watch' then
+      p_done := supasaasy.watch();
+    when 'clean' then
+      p_done := supasaasy.clean_up()::integer;
+    when 'schedule' then
+      p_done := supasaasy.start_schedules(100);
+    when 'start' then
+      if exists (select from supasaasy.sync_tasks t where t.state in ('pending', 'waiting')) then
+        p_done := supasaasy.start_tasks(200);
+      end if;
+  end case;
+exception
+  when others then
+    p_done := 0;
+    p_errors := p_errors || jsonb_build_object(p_step, left(sqlerrm, 500));
+    raise warning 'supasaasy: the step "%" of tick() failed: %', p_step, sqlerrm;
+end;
+$$;
+
+comment on function supasaasy.tick_step(text, jsonb) is
+  'Runs one step of a tick: how much it did, and the errors so far with its own.';
+
+-- Claims come last: their lock is the last in the order of locks, and held until the commit. Only the
+-- heartbeat is written after that, and only if nobody holds it.
 create function supasaasy.tick()
 returns jsonb
 language plpgsql
@@ -5470,51 +5687,37 @@ as $$
 declare
   v_beat supasaasy.heartbeat%rowtype;
   v_now timestamptz := supasaasy.clock();
-  v_expired integer;
-  v_started integer := 0;
-  v_swept integer := 0;
-  v_run record;
+  v_watches boolean;
+  v_cleans boolean;
+  v_step text;
+  v_result record;
+  v_errors jsonb := '{}';
+  v_done jsonb := '{}';
 begin
   if not pg_try_advisory_xact_lock(7308) then
     return jsonb_build_object('skipped', 'another tick is running');
   end if;
   v_beat := supasaasy.beat();
-  v_expired := supasaasy.expire_leases(500);
-  for v_run in
-    select r.id, r.app_key
-    from supasaasy.sync_runs r
-    where r.status = 'sweeping' and r.swept_to is not null
-    order by r.app_key, r.id
-    limit 10
-  loop
-    perform supasaasy.lock_queue(v_run.app_key);
-    perform supasaasy.advance_run(v_run.id);
-    v_swept := v_swept + 1;
+  v_watches := coalesce(v_beat.watched_at < v_now - interval '10 seconds', true);
+  v_cleans := coalesce(v_beat.cleaned_at < v_now - interval '1 minute', true);
+  foreach v_step in array array['expire', 'sweep', 'watch', 'clean', 'schedule', 'start'] loop
+    continue when v_step = 'watch' and not v_watches or v_step = 'clean' and not v_cleans;
+    v_result := supasaasy.tick_step(v_step, v_errors);
+    v_errors := v_result.p_errors;
+    v_done := v_done || jsonb_build_object(v_step, v_result.p_done);
   end loop;
-  if v_beat.watched_at is null or v_beat.watched_at < v_now - interval '10 seconds' then
-    perform supasaasy.watch();
+
+  perform from supasaasy.heartbeat h where h.singleton for update skip locked;
+  if found then
     update supasaasy.heartbeat h
-    set watched_at = v_now
+    set ticked_at = v_now,
+      watched_at = case when v_watches then v_now else h.watched_at end,
+      -- Soon again while there is much to forget.
+      cleaned_at = case when v_done -> 'clean' = '0' then v_now else h.cleaned_at end,
+      step_errors = v_errors
     where h.singleton;
   end if;
-  -- Soon again while there is much to forget.
-  if (v_beat.cleaned_at is null or v_beat.cleaned_at < v_now - interval '1 minute')
-    and not supasaasy.clean_up()
-  then
-    update supasaasy.heartbeat h
-    set cleaned_at = v_now
-    where h.singleton;
-  end if;
-  perform supasaasy.start_schedules(100);
-  if exists (
-    select from supasaasy.sync_tasks t where t.state in ('pending', 'waiting')
-  ) then
-    v_started := supasaasy.start_tasks(200);
-  end if;
-  update supasaasy.heartbeat h
-  set ticked_at = v_now
-  where h.singleton;
-  return jsonb_build_object('expired', v_expired, 'swept', v_swept, 'started', v_started);
+  return jsonb_strip_nulls(v_done || jsonb_build_object('errors', nullif(v_errors, '{}')));
 end;
 $$;
 
@@ -5549,7 +5752,7 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_app supasaasy.apps%rowtype := supasaasy.living_app(p_app_key);
   v_base text := coalesce(supasaasy.setting('public_functions_url'), supasaasy.functions_url());
   v_url text := v_base || '/webhook/' || p_app_key;
 begin
@@ -6040,7 +6243,7 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_app supasaasy.apps%rowtype := supasaasy.find_app(new.app_key);
+  v_app supasaasy.apps%rowtype := supasaasy.living_app(new.app_key);
   v_problem text := supasaasy.cron_problem(new.cron);
 begin
   if v_problem is not null then
@@ -6057,6 +6260,14 @@ begin
   end if;
   if new.resources is not null then
     new.resources := supasaasy.resolve_resources(v_app.connector, new.resources);
+    if new.resources = '{}' or not new.resources <@ supasaasy.app_resources(new.app_key) then
+      raise exception using
+        errcode = '22023',
+        message = format('cannot schedule "%s" for %s', new.app_key,
+          coalesce(nullif(array_to_string(new.resources, ', '), ''), 'no resource')),
+        hint = format('Resources that it syncs: %s; null for all.',
+          array_to_string(supasaasy.app_resources(new.app_key), ', '));
+    end if;
   end if;
   new.cron := regexp_replace(btrim(new.cron), '\s+', ' ', 'g');
   new.next_at := case
@@ -6098,6 +6309,7 @@ declare
   v_cron text;
   v_name text;
 begin
+  perform pg_advisory_xact_lock(7309);
   for v_cron in
     select distinct s.cron
     from supasaasy.schedules s
@@ -6129,6 +6341,28 @@ $$;
 
 comment on function supasaasy.keep_cron_in_step() is
   'Trigger: pg_cron has one job for each expression of an enabled schedule.';
+
+-- An app that was disabled has missed nothing.
+create function supasaasy.expect_schedules_anew()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update supasaasy.schedules s
+  set enabled = s.enabled
+  where s.app_key = new.app_key;
+  return null;
+end;
+$$;
+
+comment on function supasaasy.expect_schedules_anew() is
+  'Trigger: the schedules of an app that is enabled again are due from now on.';
+
+create trigger expect_schedules_anew
+after update of enabled on supasaasy.apps
+for each row when (new.enabled and not old.enabled)
+execute function supasaasy.expect_schedules_anew();
 
 create trigger keep_cron_in_step
 after insert or delete or update of cron, enabled on supasaasy.schedules
@@ -6162,6 +6396,10 @@ begin
     )
   from fired f
   where s.id = f.id;
+  -- A tick that is under way has locks of several apps; the next one starts them.
+  if not pg_try_advisory_xact_lock(7308) then
+    return 0;
+  end if;
   return supasaasy.start_schedules(100);
 end;
 $$;
@@ -6180,13 +6418,14 @@ declare
   v_schedule supasaasy.schedules%rowtype;
   v_job_id bigint;
   v_error text;
+  v_apps text[] := array[]::text[];
   v_started integer := 0;
 begin
   for v_schedule in
     select s.*
     from supasaasy.schedules s
     where s.due_at <= supasaasy.clock()
-    order by s.due_at, s.app_key
+    order by s.app_key, s.id
     limit p_limit
     for update skip locked
   loop
@@ -6194,8 +6433,8 @@ begin
     v_error := null;
     begin
       v_job_id := supasaasy.queue_job(v_schedule.app_key, v_schedule.mode, v_schedule.resources);
-      perform supasaasy.start_tasks(100, v_schedule.app_key);
       v_started := v_started + 1;
+      v_apps := v_apps || v_schedule.app_key;
     exception
       when invalid_parameter_value or object_not_in_prerequisite_state then
         v_error := sqlerrm;
@@ -6206,6 +6445,9 @@ begin
       error_message = v_error
     where s.id = v_schedule.id;
   end loop;
+  -- Claims come after every app's queue, in the order of locks.
+  perform supasaasy.start_tasks(100, u.app_key)
+  from (select distinct a.app_key from unnest(v_apps) as a (app_key) order by a.app_key) u;
   return v_started;
 end;
 $$;
@@ -6244,7 +6486,8 @@ comment on view supasaasy.schedule_status is
 -- sql/345_configure.sql
 
 -- Owns configure: a whole configuration as one JSON document, checked as a whole, applied as a whole,
--- and reported as what it changed. What it does not name stays as it is.
+-- and reported as what it changed. What it does not name stays as it is: apps, settings, and of an app its
+-- name, enabled, config (which is replaced as a whole, sync_from with it) and sync_schedules.
 
 -- The document: {"settings": {name: value}, "apps": [{app_key, name, connector, enabled, config}]}.
 -- In an app's config stand, beside the keys of apps.config, sync_from and sync_schedules.
@@ -6313,7 +6556,7 @@ begin
     union all
     select format('%s.%s', v_path, t.key), format('is %s, not a text', t.value)
     from jsonb_each(v_app.value) as t (key, value)
-    where t.key = 'name' and jsonb_typeof(t.value) <> 'string'
+    where t.key in ('app_key', 'name', 'connector') and jsonb_typeof(t.value) <> 'string'
     union all
     select v_path || '.enabled', format('is %s (valid: true, false)', v_app.value -> 'enabled')
     where jsonb_typeof(v_app.value -> 'enabled') <> 'boolean'
@@ -6337,7 +6580,7 @@ begin
 
     if v_config ? 'sync_from'
       and v_config -> 'sync_from' <> 'null'
-      and supasaasy.read_time(v_config ->> 'sync_from') is null
+      and not coalesce(isfinite(supasaasy.read_time(v_config ->> 'sync_from')), false)
     then
       return query select
         v_path || '.config.sync_from',
@@ -6388,7 +6631,15 @@ begin
       ) r
       union all
       select v_schedule.path || '.resources', 'is not an array of resource names'
-      where jsonb_typeof(v_schedule.value -> 'resources') <> 'array';
+      where jsonb_typeof(v_schedule.value -> 'resources') <> 'array'
+        or v_schedule.value -> 'resources' = '[]'
+      union all
+      select v_schedule.path, 'is given more than once'
+      where (
+        select count(*)
+        from jsonb_array_elements(v_config -> 'sync_schedules') as o (value)
+        where jsonb_typeof(o.value) = 'object' and o.value - 'enabled' = v_schedule.value - 'enabled'
+      ) > 1;
     end loop;
   end loop;
 end;
@@ -6406,7 +6657,7 @@ as $$
 begin
   return p_text::timestamptz;
 exception
-  when invalid_datetime_format or datetime_field_overflow then
+  when invalid_datetime_format or datetime_field_overflow or invalid_parameter_value then
     return null;
 end;
 $$;
@@ -6586,6 +6837,10 @@ declare
   v_job_id bigint;
 begin
   perform supasaasy.find_app(p_app_key);
+  update supasaasy.apps a
+  set enabled = false,
+    deleting_since = coalesce(a.deleting_since, supasaasy.clock())
+  where a.app_key = p_app_key;
   for v_job_id in
     select j.id
     from supasaasy.sync_jobs j
@@ -6594,10 +6849,6 @@ begin
   loop
     perform supasaasy.cancel(v_job_id);
   end loop;
-  update supasaasy.apps a
-  set enabled = false,
-    deleting_since = coalesce(a.deleting_since, supasaasy.clock())
-  where a.app_key = p_app_key;
   delete from supasaasy.schedules s
   where s.app_key = p_app_key;
   delete from vault.secrets s
@@ -6646,14 +6897,31 @@ begin
       return false;
     end if;
   end loop;
+  -- Whoever still writes a row holds one of these, and finds the app disabled after us.
+  perform supasaasy.lock_collection(p_app_key, r.collection_key, true)
+  from (
+    select o.collection_key
+    from supasaasy.resources o
+    join supasaasy.apps a on a.connector = o.connector and a.app_key = p_app_key
+    order by o.position
+  ) r;
+  if exists (select from supasaasy.entities e where e.app_key = p_app_key)
+    or exists (select from supasaasy.tombstones t where t.app_key = p_app_key)
+    or exists (select from supasaasy.sync_tasks t where t.app_key = p_app_key)
+  then
+    return false;
+  end if;
+  delete from supasaasy.entity_versions v
+  where v.app_key = p_app_key;
   delete from supasaasy.rate_budgets b
   where b.app_key = p_app_key;
   delete from supasaasy.alerts l
   where l.app_key = p_app_key;
+  delete from vault.secrets s
+  where starts_with(s.name, format('supasaasy/%s/', p_app_key));
   delete from supasaasy.apps a
-  where a.app_key = p_app_key
-    and not exists (select from supasaasy.sync_tasks t where t.app_key = p_app_key);
-  return found;
+  where a.app_key = p_app_key;
+  return true;
 end;
 $$;
 
@@ -6672,7 +6940,9 @@ set search_path = ''
 as $$
 declare
   v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
+  v_synced text[] := supasaasy.app_resources(p_app_key);
   v_collection text;
+  v_parent text;
   v_removed integer;
   v_total integer := 0;
 begin
@@ -6682,8 +6952,8 @@ begin
       message = format('cannot prune %s rows', coalesce(p_limit::text, 'null')),
       hint = 'Give a limit of at least 1; call again until it returns 0.';
   end if;
-  for v_collection in
-    select r.collection_key
+  for v_collection, v_parent in
+    select r.collection_key, r.parent_collection_key
     from supasaasy.resources r
     where r.connector = v_app.connector and not r.is_feed
     order by r.position
@@ -6696,8 +6966,14 @@ begin
       where o.app_key = p_app_key
         and o.collection_key = v_collection
         and (
-          not v_collection = any (supasaasy.app_resources(p_app_key))
-          or o.source_created_at < v_app.sync_from
+          not v_collection = any (v_synced)
+          or (v_parent is null and o.source_created_at < v_app.sync_from)
+          or (v_parent is not null and not exists (
+            select from supasaasy.entities p
+            where p.app_key = p_app_key
+              and p.collection_key = v_parent
+              and p.external_id = o.parent_external_id
+          ))
         )
       limit p_limit - v_total
     );
@@ -6706,7 +6982,7 @@ begin
     delete from supasaasy.sync_state s
     where s.app_key = p_app_key
       and s.collection_key = v_collection
-      and not v_collection = any (supasaasy.app_resources(p_app_key));
+      and not v_collection = any (v_synced);
     exit when v_total >= p_limit;
   end loop;
   return v_total;
@@ -6762,6 +7038,12 @@ begin
       where t.app_key = p_app_key
         and t.collection_key = v_child
         and t.parent_external_id = p_external_id
+      union
+      select v.external_id from supasaasy.entity_versions v
+      join supasaasy.resources r on r.collection_key = v_child
+      where v.app_key = p_app_key
+        and v.collection_key = v_child
+        and v.raw_payload ->> r.parent_field = p_external_id
     );
     v_erased := v_erased + supasaasy.erase_rows(p_app_key, v_child, v_ids);
   end loop;
@@ -6816,7 +7098,9 @@ begin
     observed_at = 'infinity',
     observed_until = 'infinity';
   -- Messages and logged bodies may quote the record.
-  select string_agg(regexp_replace(i.external_id, '([.^$*+?()\[\]{}|\\-])', '\\\1', 'g'), '|')
+  select '(?<![A-Za-z0-9_])('
+    || string_agg(regexp_replace(i.external_id, '([.^$*+?()\[\]{}|\\-])', '\\\1', 'g'), '|')
+    || ')(?![A-Za-z0-9_])'
   into v_pattern
   from unnest(p_ids) as i (external_id);
   delete from supasaasy.webhook_logs w
@@ -6826,9 +7110,24 @@ begin
   update supasaasy.sync_tasks t
   set error_message = 'erased'
   where t.app_key = p_app_key and t.error_message ~ v_pattern;
+  update supasaasy.sync_runs r
+  set note = 'erased'
+  where r.app_key = p_app_key and r.note ~ v_pattern;
   update supasaasy.sync_jobs j
   set error_message = 'erased'
   where j.app_key = p_app_key and j.error_message ~ v_pattern;
+  update supasaasy.schedules s
+  set error_message = 'erased'
+  where s.app_key = p_app_key and s.error_message ~ v_pattern;
+  update supasaasy.webhook_endpoints w
+  set error_message = 'erased'
+  where w.app_key = p_app_key and w.error_message ~ v_pattern;
+  update supasaasy.apps a
+  set breaker_message = 'erased'
+  where a.app_key = p_app_key and a.breaker_message ~ v_pattern;
+  update supasaasy.alerts l
+  set message = 'erased'
+  where l.app_key = p_app_key and l.message ~ v_pattern;
   return v_erased;
 end;
 $$;
@@ -7092,6 +7391,12 @@ declare
   v_progress text;
   v_shown text;
 begin
+  if p_timeout is null or p_timeout <= interval '0' then
+    raise exception using
+      errcode = '22023',
+      message = format('cannot wait %s for a job', coalesce(p_timeout::text, 'null')),
+      hint = 'Give a time span above 0, such as ''10 minutes''.';
+  end if;
   if exists (
     select from supasaasy.sync_jobs j
     where j.id = p_job_id
@@ -7143,7 +7448,7 @@ select
     when supasaasy.breaker_state(a) <> 'closed' then 'breaker ' || supasaasy.breaker_state(a)
     when run.status = 'held' then 'sweep held'
     when run.id is not null then run.status
-    when last.status = 'failed' then 'failed'
+    when last.status = 'failed' or doubt.error_message is not null then 'failed'
     when s.complete_as_of is null then 'never synced'
     else 'synced'
   end as status,
@@ -7156,7 +7461,7 @@ select
   case when run.id is not null then supasaasy.run_progress(run) end as progress_percentage,
   case
     when counted.rows <= 10000 then counted.rows
-    else coalesce(listed.compared, counted.rows)
+    else listed.compared
   end as rows,
   queued.tasks as backlog,
   queued.retries,
@@ -7169,7 +7474,8 @@ select
     run.note,
     queued.error_message,
     case when last.status = 'failed' then failed.error_message end,
-    a.webhook_error
+    doubt.error_message,
+    case when not starts_with(a.webhook_error, 'a request was not signed') then a.webhook_error end
   ) as last_error,
   planned.next_at as next_scheduled_at
 from supasaasy.apps a
@@ -7224,6 +7530,16 @@ left join lateral (
   order by t.id desc
   limit 1
 ) failed on true
+left join lateral (
+  select format('%s could not be fetched: %s', t.external_id, t.error_message) as error_message
+  from supasaasy.sync_tasks t
+  where t.app_key = a.app_key
+    and t.collection_key = o.collection_key
+    and t.run_id is null
+    and t.state = 'failed'
+  order by t.id desc
+  limit 1
+) doubt on true
 cross join lateral (
   select count(*) as rows
   from (
@@ -7315,7 +7631,9 @@ begin
     and t.collection_key = v_collection
     and t.external_id = p_external_id
     and t.kind = 'revalidate'
-    and t.state in ('pending', 'waiting', 'leased');
+    and (t.state in ('pending', 'waiting', 'leased') or (t.state = 'failed' and t.run_id is null))
+  order by t.state = 'failed', t.id desc
+  limit 1;
   select s.* into v_state
   from supasaasy.sync_state s
   where s.app_key = p_app_key and s.collection_key = v_collection;
@@ -7341,6 +7659,9 @@ begin
       '%s is %s: nothing of %s works since %s (%s); the next attempt is at %s.',
       v_what, case when v_entity.id is null then 'not here' else 'not kept up to date' end,
       p_app_key, v_app.breaker_opened_at, v_app.breaker_message, v_app.breaker_retry_at)
+    when v_task.state = 'failed' then format(
+      '%s is %s: it changed, and could not be fetched (%s); the next sync tries again.', v_what,
+      case when v_entity.id is null then 'not here' else 'not up to date' end, v_task.error_message)
     when v_task.id is not null then format(
       '%s is being fetched: task %s is %s%s%s.', v_what, v_task.id, v_task.state,
       case when v_task.run_after > supasaasy.clock() then format(' until %s', v_task.run_after) else '' end,
@@ -7397,10 +7718,7 @@ declare
   v_beat supasaasy.heartbeat%rowtype := supasaasy.beat();
   v_missing text;
   v_extensions boolean;
-  v_url text := coalesce(
-    supasaasy.setting('functions_url'),
-    nullif(current_setting('supasaasy.functions_url', true), '')
-  );
+  v_url text := supasaasy.known_functions_url();
 begin
   select string_agg(n.name, ', ')
   into v_missing
@@ -7435,6 +7753,12 @@ begin
       case when supasaasy.cron_knows_seconds() then interval '30 seconds' else interval '3 minutes' end as late
   ) f
   left join cron.job j on j.jobname = 'supasaasy-tick';
+
+  return query
+  select 'steps of tick()', count(*) = 0,
+    coalesce(string_agg(format('%s: %s', e.key, e.value), '; '), 'none failed the last time'),
+    'What each step does is said in sql/310_tick.sql.'
+  from jsonb_each_text(v_beat.step_errors) as e (key, value);
 
   return query
   select 'schedules', count(*) = 0,
@@ -7511,7 +7835,12 @@ begin
 
   return query
   select 'webhooks of ' || a.app_key,
-    a.webhook_error is null and not coalesce(a.config ->> 'webhook_secret_env' = any (v_beat.missing_env), false),
+    case
+      when a.config ->> 'webhook_secret_env' = any (v_beat.missing_env) then false
+      when a.webhook_error is null then true
+      -- A stranger can send an unsigned request, so that alone is no fault.
+      when not starts_with(a.webhook_error, 'a request was not signed') then false
+    end,
     coalesce(
       a.webhook_error,
       case when a.config ->> 'webhook_secret_env' = any (v_beat.missing_env)
@@ -7654,7 +7983,9 @@ create table supasaasy.alerts (
   raised_at timestamptz not null default supasaasy.clock(),
   resolved_at timestamptz,
   constraint kind_is_known
-    check (kind in ('job_failed', 'breaker_open', 'sweep_held', 'stale', 'schedule_missed'))
+    check (kind in (
+      'job_failed', 'fetch_failed', 'breaker_open', 'sweep_held', 'stale', 'schedule_missed'
+    ))
 );
 
 comment on table supasaasy.alerts is
@@ -7678,20 +8009,36 @@ select r.app_key, 'sweep_held', format('job %s, %s', r.job_id, r.collection_key)
 from supasaasy.sync_runs r
 where r.status = 'held'
 union all
--- A failed job matters until the same was synced.
-select j.app_key, 'job_failed', format('job %s', j.id), coalesce(j.error_message, 'no message')
-from supasaasy.sync_jobs j
-where j.status = 'failed'
-  and not exists (
-    select from supasaasy.sync_jobs n
-    where n.app_key = j.app_key
-      and n.id > j.id
-      and n.status = 'completed'
-      and n.mode <> 'verify'
-      and n.resources @> j.resources
-  )
+-- A failed job matters until the same was synced; of several with the same resources one is enough.
+(
+  select distinct on (j.app_key, j.resources)
+    j.app_key, 'job_failed', array_to_string(j.resources, ', '),
+    format('job %s: %s', j.id, coalesce(j.error_message, 'no message'))
+  from supasaasy.sync_jobs j
+  where j.status = 'failed'
+    and not exists (
+      select from supasaasy.sync_jobs n
+      where n.app_key = j.app_key
+        and n.id > j.id
+        and n.status = 'completed'
+        and n.mode <> 'verify'
+        and n.resources @> j.resources
+    )
+  order by j.app_key, j.resources, j.id
+)
 union all
-select s.app_key, 'schedule_missed', format('%s %s', s.cron, s.mode),
+-- What changed and could not be fetched is not as the provider has it.
+(
+  select distinct on (t.app_key, t.collection_key)
+    t.app_key, 'fetch_failed', t.collection_key,
+    format('%s could not be fetched: %s', t.external_id, t.error_message)
+  from supasaasy.sync_tasks t
+  where t.run_id is null and t.state = 'failed'
+  order by t.app_key, t.collection_key, t.id
+)
+union all
+select s.app_key, 'schedule_missed',
+  concat_ws(' ', s.cron, s.mode, array_to_string(s.resources, ', ')),
   coalesce(s.error_message, format('it should have run at %s', s.next_at))
 from supasaasy.schedule_status s
 where s.state in ('missed', 'refused')
@@ -7863,8 +8210,8 @@ $$;
 comment on function supasaasy.forget_events(integer) is
   'Forgets the ids of events that were applied long ago.';
 
--- A job goes with its runs and findings once its tasks have gone; the last of an app that completed
--- stays, so that status can show it.
+-- A job goes with its runs and findings once its tasks have gone; the last of an app stays, so that
+-- status can show it.
 create function supasaasy.forget_jobs(p_limit integer)
 returns integer
 language sql
@@ -7877,7 +8224,7 @@ as $$
     where j.completed_at < supasaasy.clock() - supasaasy.setting('job_retention')::interval
       and exists (
         select from supasaasy.sync_jobs n
-        where n.app_key = j.app_key and n.id > j.id and n.status = 'completed'
+        where n.app_key = j.app_key and n.id > j.id and n.completed_at is not null
       )
     order by j.completed_at
     limit 100
@@ -7924,6 +8271,7 @@ as $$
       select o.id
       from supasaasy.sync_tasks o
       where o.run_id is null
+        and o.state <> 'failed'
         and o.finished_at < supasaasy.clock() - supasaasy.setting('task_retention')::interval
       order by o.finished_at
       limit p_limit
@@ -7989,30 +8337,22 @@ $$;
 comment on function supasaasy.forget_alerts(integer) is
   'Forgets alerts whose cause has long gone.';
 
--- pg_cron forgets nothing by itself. Only runs of our own jobs go; others are not looked at beyond the
--- oldest ten thousand.
+-- pg_cron forgets nothing by itself; the runs of other jobs are not ours to delete.
 create function supasaasy.forget_cron_runs(p_limit integer)
 returns integer
 language sql
 volatile
 set search_path = ''
 as $$
-  with oldest as materialized (
-    select d.runid, d.jobid, d.end_time
-    from cron.job_run_details d
-    order by d.runid
-    limit 10000
-  ),
-  gone as (
+  with gone as (
     delete from cron.job_run_details d
-    where d.runid in (
+    where d.runid = any (array(
       select o.runid
-      from oldest o
-      join cron.job j on j.jobid = o.jobid and starts_with(j.jobname, 'supasaasy-')
-      where o.end_time < supasaasy.clock() - supasaasy.setting('cron_log_retention')::interval
-      order by o.runid
+      from cron.job_run_details o
+      where o.command like 'select supasaasy.%'
+        and o.end_time < supasaasy.clock() - supasaasy.setting('cron_log_retention')::interval
       limit p_limit
-    )
+    ))
     returning 1
   )
   select count(*)::integer from gone;
@@ -8751,7 +9091,8 @@ grant execute on function
   supasaasy.admit_request()
 to service_role;
 
--- The data. Views are security_invoker, so what they stand on is granted with them.
+-- The data, and the connectors' views of it: they are security_invoker, so what they stand on is
+-- granted with them. What operators look at (status, alerts, schedules) is the owner's.
 grant select on
   supasaasy.entities,
   supasaasy.tombstones,
@@ -8776,6 +9117,7 @@ begin
   for v_table in
     select c.oid::regclass as name
     from pg_catalog.pg_class c
+    join supasaasy.connectors k on starts_with(c.relname, k.connector || '_')
     where c.relnamespace = 'supasaasy'::regnamespace and c.relkind = 'v'
   loop
     execute format('grant select on %s to service_role', v_table.name);

@@ -7,8 +7,11 @@ import { type Figure, type Part, table } from './table.ts';
 import { ingest } from './ingest.ts';
 import { overhead } from './overhead.ts';
 import { resource } from './resource.ts';
+import { claims } from './claims.ts';
+import { flooding } from './flood.ts';
+import { webhooks } from './webhooks.ts';
 
-const parts: Part[] = [ingest, overhead, resource];
+const parts: Part[] = [ingest, overhead, resource, claims, flooding, webhooks];
 
 const wanted = Deno.env.get('ONLY')?.split(',') ?? parts.map((part) => part.name);
 const unknown = wanted.filter((name) => !parts.some((part) => part.name === name));

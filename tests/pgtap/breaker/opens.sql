@@ -1,6 +1,6 @@
 begin;
 set local search_path = extensions, public;
-select plan(18);
+select plan(21);
 
 select tests.have_app();
 select tests.stop_clock_at(clock_timestamp());
@@ -86,6 +86,30 @@ select supasaasy.sync('stripe_main', 'full', array['customer']);
 select is(
   pg_temp.breaker(), 'half_open',
   'whoever asks for a sync lets one task try at once'
+);
+
+-- The probe: one at a time, and any answer of the provider closes the breaker.
+update supasaasy.sync_tasks set state = 'leased', start_token = gen_random_uuid(),
+  lease_expires_at = supasaasy.clock() + interval '1 minute'
+where state in ('pending', 'waiting') and app_key = 'stripe_main';
+select supasaasy.queue_job('stripe_main', 'full', '{product}');
+update supasaasy.sync_tasks set state = 'leased', start_token = gen_random_uuid(),
+  lease_expires_at = supasaasy.clock() + interval '1 minute'
+where state in ('pending', 'waiting') and app_key = 'stripe_main';
+create temporary table begun as
+select t.id, supasaasy.begin_page(t.id, t.start_token) as o
+from supasaasy.sync_tasks t where t.app_key = 'stripe_main' and t.start_token is not null order by t.id;
+select is(
+  (select array_agg(o ->> 'status' order by id) from begun), array['begun', 'later'],
+  'of two tasks that were started one probes'
+);
+select supasaasy.fail_page(id, (o ->> 'work_token')::uuid, 'forbidden', 'no permission')
+from begun where o ->> 'status' = 'begun';
+select is(pg_temp.breaker(), 'closed', 'a provider that answers closes the breaker');
+select is(
+  (select count(*)::integer from supasaasy.sync_tasks
+   where app_key = 'stripe_main' and state = 'leased' and start_token is not null),
+  1, 'and the other task goes on at once'
 );
 
 select * from finish();

@@ -1,6 +1,6 @@
 begin;
 set local search_path = extensions, public;
-select plan(24);
+select plan(29);
 
 select tests.have_app('stripe_main', '{"history": true, "webhook_logging": "with_body"}');
 select tests.have_app('stripe_eu');
@@ -59,10 +59,28 @@ select is(supasaasy.erase('stripe_main', 'subscription', 'sub_1'), 3, 'children 
 select tests.observe('stripe_subscription', jsonb_build_array(tests.subscription('sub_1', array['si_1'])), now(), now());
 select is(tests.ids('stripe_subscription_item'), '', 'and stay out with it');
 
+select supasaasy.log_webhook('stripe_main', 'POST', '/', '{}', format('{"id": "%s"}', i), 200, '{}', null, 5)
+from unnest(array['cus_77', 'cus_777']) as i;
+select supasaasy.note_failure('stripe_main', 'auth', 'the customer {"id": "cus_77"} is odd');
+select supasaasy.watch();
+select supasaasy.erase('stripe_main', 'customer', 'cus_77');
+select is(
+  (select string_agg(request_body, ' ') from supasaasy.webhook_logs), '{"id": "cus_777"}',
+  'a log of another record stays'
+);
+select is(
+  (select count(*)::integer from supasaasy.alerts where message ~ 'cus_77')
+  + (select count(*)::integer from supasaasy.apps where breaker_message ~ 'cus_77'),
+  0, 'messages that quote the record go'
+);
+select supasaasy.close_breaker('stripe_main');
+
 -- Prune.
 select tests.observe('stripe_product', '[{"id": "prod_1", "created": 1700000000}]', now(), now());
 update supasaasy.apps set sync_from = to_timestamp(1700000000 - 5) where app_key = 'stripe_main';
-select is(supasaasy.prune('stripe_main'), 4, 'rows from before sync_from are pruned');
+select tests.observe('stripe_subscription', jsonb_build_array(tests.subscription('sub_2', array['si_9'],
+  '{"created": 1600000000}')), now(), now());
+select is(supasaasy.prune('stripe_main'), 6, 'rows from before sync_from are pruned, children with their parents');
 update supasaasy.apps set config = config || '{"sync_resources": ["customer"]}' where app_key = 'stripe_main';
 select is(supasaasy.prune('stripe_main'), 1, 'and rows of resources that are left out');
 select is(supasaasy.prune('stripe_main'), 0, 'until there are none');
@@ -92,6 +110,18 @@ select tests.observe('stripe_product', (
   select jsonb_agg(jsonb_build_object('id', 'prod_' || i)) from generate_series(1, 11000) as i
 ), now(), now(), p_app_key := 'stripe_eu');
 select matches(supasaasy.delete_app('stripe_eu'), '^deleting stripe_eu', 'a large one goes over the next ticks');
+select throws_ok(
+  $$ update supasaasy.apps set enabled = true where app_key = 'stripe_eu' $$, '55000',
+  'app "stripe_eu" is being deleted', 'it cannot be enabled meanwhile'
+);
+select throws_ok(
+  $$ select supasaasy.set_secret('stripe_eu', 'api_key', 'sk_test_too_late') $$, '55000', null,
+  'nor given a secret'
+);
+select throws_ok(
+  $$ insert into supasaasy.schedules (app_key, cron) values ('stripe_eu', '* * * * *') $$, '55000', null,
+  'nor a schedule'
+);
 select is(supasaasy.webhook_app('stripe_eu'), null, 'it receives no webhooks meanwhile');
 select supasaasy.clean_up();
 select is((select count(*)::integer from supasaasy.apps), 0, 'and is gone at last');

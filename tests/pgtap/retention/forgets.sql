@@ -10,9 +10,9 @@ select supasaasy.refetch('stripe_main', 'customer', 'cus_000001');
 select tests.bring_page('stripe_customer', tests.customers(1, 1), null, 'cus_000001');
 insert into supasaasy.alerts (app_key, kind, subject, message, resolved_at)
 values ('stripe_main', 'job_failed', 'job 1', 'x', supasaasy.clock()), ('stripe_main', 'job_failed', 'job 2', 'x', null);
-insert into cron.job_run_details (jobid, status, end_time)
-select jobid, 'succeeded', now() - interval '2 days' from cron.job where jobname = 'supasaasy-tick';
-insert into cron.job_run_details (jobid, status, end_time) values (-1, 'succeeded', now() - interval '2 days');
+insert into cron.job_run_details (jobid, command, status, end_time)
+select jobid, command, 'succeeded', now() - interval '2 days' from cron.job where jobname = 'supasaasy-tick';
+insert into cron.job_run_details (jobid, command, status, end_time) values (-1, 'select 1', 'succeeded', now() - interval '2 days');
 update supasaasy.heartbeat set cleaned_at = null where true;
 
 select tests.stop_clock_at(clock_timestamp());

@@ -14,7 +14,8 @@ select throws_ok(
 );
 select throws_ok(
   $$ select supasaasy.set_secret('stripe_main', 'password', 'sk_test_12345') $$,
-  '22023', 'cannot keep a secret of kind "password"', 'an unknown kind is named'
+  '22023', 'cannot keep a secret of "stripe_main": its kind is not known',
+  'an unknown kind is refused, and not repeated: it may be the secret'
 );
 select throws_ok(
   $$ select supasaasy.set_secret('stripe_main', 'api_key', 'sk test') $$,
