@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { note } from '../note.ts';
 import { signStripePayload } from '../fakes/stripe/webhooks.ts';
-import { COLLECTIONS, quiet, scenario, WEBHOOK_SECRETS } from './harness.ts';
+import { assertIntercomEqual, COLLECTIONS, quiet, scenario, WEBHOOK_SECRETS } from './harness.ts';
 
 const SECONDS = Number(Deno.env.get('CHAOS_SECONDS') ?? 30);
 const VICTIMS = ['functions', 'postgres', 'workers'] as const;
@@ -106,5 +106,100 @@ scenario(
     await assertEqual(fake);
     const rows = COLLECTIONS.reduce((sum, name) => sum + fake.state.snapshot(name).size, 0);
     note(`${JSON.stringify({ ...counts, faults: injected, rows, differences: 0 })}`);
+  },
+);
+
+scenario(
+  'the same for Intercom: searches, scrolls and parts among kills and lost requests',
+  { intercom: { data: { contacts: 600, companies: 250, conversations: 120 } } },
+  async (world) => {
+    const { sql, start, sync, kill, up, env, intercom } = world;
+    await sql`
+      insert into supasaasy.apps (app_key, connector, config)
+      values ('intercom_main', 'intercom',
+        '{"api_key_env": "INTERCOM_TOKEN", "webhook_secret_env": "INTERCOM_CLIENT_SECRET"}')`;
+    intercom.webhooks.setWebhookTarget(
+      `${env.SUPABASE_URL}/functions/v1/webhook/intercom_main`,
+      env.INTERCOM_CLIENT_SECRET!,
+    );
+    for (
+      const fault of [
+        { kind: 'reset', when: 'before' },
+        { kind: 'truncate', close: true },
+        { kind: 'status', status: 500 },
+        { kind: 'latency', ms: 700 },
+      ] as const
+    ) intercom.faults.add({ match: { probability: 0.025 }, fault });
+
+    const { ops, state } = intercom;
+    const counts = { changes: 0, webhooks: 0, dropped: 0, doubled: 0, kills: 0 };
+    const deliver = async (id: string) => {
+      for (let tries = 0; tries < 60; tries += 1) {
+        const [answer] = await intercom.webhooks.deliver(id).catch(() => [{ status: 0 }]);
+        if (answer?.status === 200) return;
+        await pause(500);
+      }
+      assert.fail('a webhook was never accepted');
+    };
+    let over = false;
+    const sending: Promise<void>[] = [];
+    const stream = (async () => {
+      let known = 0;
+      for (let turn = 0; !over; turn += 1) {
+        const contacts = [...state.ids('contact')];
+        const talks = [...state.ids('conversation')];
+        const one = <T>(from: T[], salt: number) => from[(turn * 37 + salt * 101) % from.length]!;
+        ops.updateContact(one(contacts, 1), { name: `Name ${turn}` });
+        ops.reply(one(talks, 2), { body: `reply ${turn}` });
+        if (turn % 5 === 0) ops.createContact({ email: `new${turn}@example.com` });
+        if (turn % 7 === 0) ops.deleteContact(one(contacts, 3));
+        if (turn % 11 === 0) ops.closeConversation(one(talks, 4));
+        if (turn % 13 === 0) ops.deleteConversation(one(talks, 5));
+        const news = intercom.webhooks.all().slice(known);
+        known += news.length;
+        counts.changes += news.length;
+        for (const [index, notification] of news.entries()) {
+          const chance = (turn * 31 + index * 17) % 100;
+          if (chance < 10) {
+            counts.dropped += 1;
+            continue;
+          }
+          counts.webhooks += 1;
+          sending.push(
+            (chance < 20 ? pause(4_000) : pause(0)).then(() => deliver(notification.id)),
+          );
+          if (chance >= 90) {
+            counts.doubled += 1;
+            sending.push(pause(1_000).then(() => deliver(notification.id)));
+          }
+        }
+        await pause(250);
+      }
+    })();
+    const syncs = (async () => {
+      while (!over) {
+        await start('intercom_main', Math.random() < 0.5 ? 'full' : 'incremental').catch(() => {});
+        await pause(4_000);
+      }
+    })();
+    const end = Date.now() + SECONDS * 1000;
+    for (let turn = 0; Date.now() < end; turn += 1) {
+      await pause(2_500);
+      await kill(VICTIMS[turn % VICTIMS.length] ?? 'functions');
+      counts.kills += 1;
+      await pause(300);
+      await up();
+    }
+    over = true;
+    await Promise.all([stream, syncs]);
+    await Promise.all(sending);
+    const injected = intercom.faults.list().reduce((sum, fault) => sum + fault.fired, 0);
+    intercom.faults.clear();
+    await quiet(sql);
+    const job = await sync('intercom_main', 'full');
+    assert.equal(job.status, 'completed', String(job.error_message));
+    await quiet(sql);
+    await assertIntercomEqual(sql, state);
+    note(`Intercom: ${JSON.stringify({ ...counts, faults: injected, differences: 0 })}`);
   },
 );

@@ -51,7 +51,7 @@ scenario(
     union all
     select c.relname from pg_class c
     where c.relnamespace = 'supasaasy'::regnamespace and c.relkind in ('r', 'v')
-      and c.relname !~ '^stripe_'
+      and not exists (select from supasaasy.connectors k where starts_with(c.relname, k.connector || '_'))
     union all
     select p.proname from pg_proc p
     where p.pronamespace = 'supasaasy'::regnamespace and p.prosecdef

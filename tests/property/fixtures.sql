@@ -67,7 +67,9 @@ begin
       p_rows := p_page -> 'rows',
       p_next_cursor := p_page ->> 'cursor',
       p_missing := array(select jsonb_array_elements_text(p_page -> 'missing')),
-      p_events := nullif(p_page -> 'events', 'null')
+      p_events := nullif(p_page -> 'events', 'null'),
+      p_is_partial := coalesce((p_page ->> 'partial')::boolean, false),
+      p_merged := p_page -> 'merged'
     );
   end if;
   return sim.next_due();
@@ -80,23 +82,23 @@ language plpgsql
 as $$
 begin
   perform sim.move_clock(p_now);
-  perform supasaasy.receive_event('stripe_main', p_event);
+  perform supasaasy.receive_event('main', p_event);
   return sim.next_due();
 end;
 $$;
 
-create or replace function sim.sync(p_now double precision, p_mode text)
+create or replace function sim.sync(p_now double precision, p_mode text, p_resources text[])
 returns double precision
 language plpgsql
 as $$
 begin
   perform sim.move_clock(p_now);
-  perform supasaasy.sync('stripe_main', p_mode, array['customer', 'subscription']);
+  perform supasaasy.sync('main', p_mode, p_resources);
   return sim.next_due();
 end;
 $$;
 
-create or replace function sim.prepare()
+create or replace function sim.prepare(p_connector text)
 returns void
 language plpgsql
 as $$
@@ -109,9 +111,9 @@ begin
   perform supasaasy.set_setting('functions_url', 'http://127.0.0.1:9/functions/v1');
   perform supasaasy.set_setting('rate_headroom', '100000');
   insert into supasaasy.apps (app_key, connector, config)
-  values ('stripe_main', 'stripe', '{"api_key_env": "STRIPE_API_KEY", "max_concurrency": 3}');
-  update supasaasy.apps set account_id = 'acct_1', livemode = false, key_fingerprint = 'f';
-  update supasaasy.resources set page_size = 2 where connector = 'stripe' and not is_feed;
-  update supasaasy.resources set page_size = 5 where connector = 'stripe' and is_feed;
+  values ('main', p_connector, '{"api_key_env": "API_KEY", "max_concurrency": 3}');
+  update supasaasy.apps set account_id = 'acct_1', livemode = (p_connector = 'intercom'), key_fingerprint = 'f';
+  update supasaasy.resources set page_size = 2 where not is_feed;
+  update supasaasy.resources set page_size = 5 where is_feed;
 end;
 $$;

@@ -1,19 +1,10 @@
 // Owns a simulated Stripe in simulated time: objects that change at random, an event list that lags
 // and is out of order, listings that omit some live objects, a clock that is off by seconds.
 
-/** A small seeded generator: the same seed plays the same history. */
-export function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
+import { FIRST_SYNC, type Order, type ProviderEvent, type Simulation, SKEW } from './simulation.ts';
 
-export type Item = { id: string; object: string; subscription: string; quantity: number };
-export type Payload = Record<string, unknown> & { id: string; object: string; created: number };
+type Item = { id: string; object: string; subscription: string; quantity: number };
+type Payload = Record<string, unknown> & { id: string; object: string; created: number };
 
 interface Change {
   /** Simulated seconds; when the provider did it. */
@@ -27,55 +18,13 @@ interface Change {
   visible: number;
 }
 
-export interface ProviderEvent {
-  id: string;
-  created: number;
-  api_version: string;
-  account: null;
-  livemode: false;
-  resource: string;
-  external_id: string;
-  object: Payload;
-  deleted: boolean;
-}
-
-/** What `begin_page` ordered. */
-export interface Order {
-  task_id: number;
-  status: string;
-  work_token: string;
-  operation: 'list' | 'get' | 'events';
-  resource: string;
-  external_id: string | null;
-  parent_id: string | null;
-  created_gte: number | null;
-  created_lt: number | null;
-  cursor: string | null;
-  page_size: number;
-}
-
-export type Page =
-  | { rows: unknown[]; cursor: string | null; missing: string[]; events: ProviderEvent[] | null }
-  | { error: string };
-
-export const SKEW = 2;
-export const LAG = 55;
-/** The first full sync has begun by then. */
-export const FIRST_SYNC = 20;
+const LAG = 55;
 const ITEMS_CAP = 3;
 const EPOCH = Date.UTC(2026, 0, 1) / 1000;
 const STATUSES = ['active', 'past_due', 'trialing', 'canceled'];
 
-export interface Provider {
-  changes: Change[];
-  /** The answer to an order as of simulated time t. */
-  answer(order: Order, t: number): Page;
-  /** Everything alive at the end, by collection key: id to payload. */
-  truth(): Map<string, Map<string, unknown>>;
-}
-
 /** Plays the provider's side of a whole history of `end` seconds. */
-export function createProvider(r: () => number, end: number): Provider {
+export function simulateStripe(r: () => number, end: number): Simulation {
   const between = (a: number, b: number) => a + r() * (b - a);
   const pick = <T>(from: T[]): T => from[Math.floor(r() * from.length)]!;
   const ahead = between(-SKEW, SKEW) * 0.99;
@@ -190,6 +139,8 @@ export function createProvider(r: () => number, end: number): Provider {
   }
 
   return {
+    connector: 'stripe',
+    resources: ['customer', 'subscription'],
     changes,
     answer(order, t) {
       const none = { missing: [], events: null };
