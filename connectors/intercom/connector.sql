@@ -30,6 +30,11 @@ values
   ('intercom_conversation', 'intercom', 'conversation', 6, 'conversations', 150, 'created_at',
     1312156800, true, true, false, '1 minute', '$.state == "closed"');
 
+-- From version 2.16 on those that were deleted are listed, too.
+update supasaasy.resources
+set listings = '[{}, {"deleted": "true"}]'
+where collection_key = 'intercom_conversation';
+
 -- One answer holds the newest 500 parts of a conversation, and no part can be asked for by itself.
 insert into supasaasy.resources (
   collection_key, connector, resource, position, endpoint, listings, created_field,

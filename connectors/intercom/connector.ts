@@ -43,8 +43,8 @@ interface Answer {
   headers: Headers;
 }
 
-/** The SDK, set up for one request. `INTERCOM_API_BASE` points it at a proxy or a fake. */
-function client(access: Access): IntercomClient {
+/** Where the API is. `INTERCOM_API_BASE` points it at a proxy or a fake. */
+function baseOf(access: Access): string {
   const base = access.env('INTERCOM_API_BASE') ?? HOSTS[String(access.config.region ?? 'us')];
   if (base === undefined || !URL.canParse(base)) {
     throw new ProviderError(
@@ -52,9 +52,14 @@ function client(access: Access): IntercomClient {
       `there is no Intercom at "${base ?? access.config.region}": give config.region us, eu or au`,
     );
   }
+  return base;
+}
+
+/** The SDK, set up for one request. */
+function client(access: Access): IntercomClient {
   return new IntercomClient({
     token: access.apiKey,
-    baseUrl: base,
+    baseUrl: baseOf(access),
     headers: { 'Intercom-Version': access.apiVersion },
     maxRetries: 0,
     timeoutInSeconds: 30,
@@ -140,7 +145,9 @@ const bySeconds = (field: string, gte: number | null, lt: number | null) =>
   return !(gte !== null && at < gte) && !(lt !== null && at >= lt);
 };
 
-const lists: Record<string, (sdk: IntercomClient, request: PageRequest) => Promise<Page>> = {
+type List = (sdk: IntercomClient, request: PageRequest, access: Access) => Promise<Page>;
+
+const lists: Record<string, List> = {
   async contact(sdk, request) {
     const { cursor, pageSize, updatedGte } = request;
     if (updatedGte === null) {
@@ -164,7 +171,8 @@ const lists: Record<string, (sdk: IntercomClient, request: PageRequest) => Promi
     );
   },
 
-  async conversation(sdk, request) {
+  async conversation(sdk, request, access) {
+    if (request.params.deleted) return await deletedConversations(access, request);
     const { createdGte, createdLt, updatedGte } = request;
     // Whether > includes the second itself is documented both ways: ask for more, and filter.
     const after = (field: string, value: number) => [{ field, operator: '>', value: value - 1 }];
@@ -233,6 +241,56 @@ const lists: Record<string, (sdk: IntercomClient, request: PageRequest) => Promi
   },
 };
 
+const deletedSchema = z.looseObject({
+  conversations: z.array(z.looseObject({ id: z.string().min(1), deleted_at: z.number() })),
+  pages: z.looseObject({ next: z.string().nullish() }).nullish(),
+});
+
+/**
+ * What was deleted since, newest first, in versions that list it; the SDK does not know that list yet. A
+ * listing of everything needs none: it shows by itself what is gone.
+ */
+async function deletedConversations(access: Access, request: PageRequest): Promise<Page> {
+  const none = { rows: [], nextCursor: null, missing: [] };
+  const since = request.updatedGte;
+  if (since === null || Number(access.apiVersion.split('.')[1]) < 16) return none;
+  const page = request.cursor ?? '1';
+  const response = await fetch(
+    `${baseOf(access)}/conversations/deleted?per_page=60&order=desc&page=${
+      encodeURIComponent(page)
+    }`,
+    {
+      headers: {
+        authorization: `Bearer ${access.apiKey}`,
+        'intercom-version': access.apiVersion,
+        accept: 'application/json',
+      },
+      signal: AbortSignal.timeout(30_000),
+    },
+  );
+  const text = await response.text();
+  let body: unknown = text;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    if (response.ok) throw malformed('JSON', text);
+  }
+  if (!response.ok) {
+    throw new IntercomError({ statusCode: response.status, body, rawResponse: response });
+  }
+  const parsed = deletedSchema.safeParse(body);
+  if (!parsed.success) throw malformed('a list of deleted conversations', body);
+  const { conversations, pages } = parsed.data;
+  const recent = conversations.filter((row) => row.deleted_at >= since);
+  const more = pages?.next && recent.length === conversations.length;
+  return {
+    rows: [],
+    nextCursor: more ? String(Number(page) + 1) : null,
+    missing: recent.map((row) => row.id),
+    ...headerFacts(response.headers),
+  };
+}
+
 const finds: Record<string, (sdk: IntercomClient, id: string) => Send> = {
   contact: (sdk, id) => sdk.contacts.find({ contact_id: id }),
   conversation: (sdk, id) => sdk.conversations.find({ conversation_id: id }),
@@ -240,12 +298,12 @@ const finds: Record<string, (sdk: IntercomClient, id: string) => Send> = {
   admin: (sdk, id) => sdk.admins.find({ admin_id: Number(id) }),
 };
 
-async function get(sdk: IntercomClient, request: PageRequest): Promise<Page> {
+async function get(sdk: IntercomClient, request: PageRequest, access: Access): Promise<Page> {
   const id = String(request.externalId);
   const find = finds[request.resource];
   if (find === undefined) {
     // Tags and teams are listed whole by one request.
-    const page = await list(sdk, { ...request, operation: 'list', cursor: null });
+    const page = await list(sdk, { ...request, operation: 'list', cursor: null }, access);
     const rows = page.rows.filter((row) => (row as { id: string }).id === id);
     return { ...page, rows, nextCursor: null, missing: rows.length > 0 ? [] : [id] };
   }
@@ -275,7 +333,7 @@ function survivorOf(error: unknown): string | undefined {
   return /<[^>]*\/contacts\/([^/>?]+)[^>]*>/.exec(link)?.[1];
 }
 
-async function list(sdk: IntercomClient, request: PageRequest): Promise<Page> {
+async function list(sdk: IntercomClient, request: PageRequest, access: Access): Promise<Page> {
   const run = lists[request.resource];
   if (run === undefined) {
     throw new ProviderError(
@@ -284,7 +342,7 @@ async function list(sdk: IntercomClient, request: PageRequest): Promise<Page> {
     );
   }
   try {
-    return await run(sdk, request);
+    return await run(sdk, request, access);
   } catch (error) {
     // Deleted meanwhile, and its parts with it: the conversation itself will be found missing.
     const isGone = error instanceof IntercomError && error.statusCode === 404;
@@ -364,7 +422,7 @@ export const intercom: Connector = {
   fetchPage: (access, request) =>
     classified(() => {
       const sdk = client(access);
-      return request.operation === 'get' ? get(sdk, request) : list(sdk, request);
+      return request.operation === 'get' ? get(sdk, request, access) : list(sdk, request, access);
     }),
 
   manageWebhook: () =>

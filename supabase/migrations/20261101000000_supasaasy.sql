@@ -3529,6 +3529,15 @@ begin
     v_wait := supasaasy.reserve_request(v_app.app_key, v_resource.endpoint);
     v_begins := v_wait <= interval '2 seconds';
   end if;
+  if not v_begins and supasaasy.is_job_refused(v_task.run_id) then
+    -- Its job failed when somebody held this task: it must not wait for a probe.
+    update supasaasy.sync_tasks t
+    set error_class = 'auth',
+      error_message = v_app.breaker_message
+    where t.id = p_task_id;
+    perform supasaasy.end_task(p_task_id, 'failed');
+    return jsonb_build_object('status', 'later', 'next', supasaasy.next_task(v_app.app_key));
+  end if;
   if not v_begins then
     update supasaasy.sync_tasks t
     set state = 'waiting',
@@ -3587,6 +3596,25 @@ $$;
 -- Definer: functions hold no grant on the queue.
 comment on function supasaasy.begin_page(bigint, uuid) is
   'Consumes a start token: a work order for one page, or refused, or later if it is not its time.';
+
+create function supasaasy.is_job_refused(p_run_id bigint)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select exists (
+    select
+    from supasaasy.sync_runs r
+    join supasaasy.apps a on a.app_key = r.app_key and a.breaker_opened_at is not null
+    join supasaasy.sync_runs o on o.job_id = r.job_id
+    join supasaasy.sync_tasks t on t.run_id = o.id and t.state = 'failed'
+    where r.id = p_run_id and t.error_class = 'auth'
+  );
+$$;
+
+comment on function supasaasy.is_job_refused(bigint) is
+  'Whether the key of a run''s job was refused, so that its tasks fail without asking.';
 
 create function supasaasy.issue_start_token(p_task_id bigint)
 returns jsonb
@@ -8427,6 +8455,11 @@ values
     false, true, false, '1 minute', '$.archived == true'),
   ('intercom_conversation', 'intercom', 'conversation', 6, 'conversations', 150, 'created_at',
     1312156800, true, true, false, '1 minute', '$.state == "closed"');
+
+-- From version 2.16 on those that were deleted are listed, too.
+update supasaasy.resources
+set listings = '[{}, {"deleted": "true"}]'
+where collection_key = 'intercom_conversation';
 
 -- One answer holds the newest 500 parts of a conversation, and no part can be asked for by itself.
 insert into supasaasy.resources (

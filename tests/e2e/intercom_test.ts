@@ -73,6 +73,25 @@ scenario(
   },
 );
 
+scenario(
+  'from 2.16 on an incremental sync finds deleted conversations, and their parts go with them',
+  {
+    intercom: { data: SMALL },
+  },
+  async (world) => {
+    await haveApps(world, { api_version: '2.16' });
+    const { sql, sync, intercom } = world;
+    await sync('intercom_main');
+    const [first, second] = [...intercom.state.ids('conversation')] as [string, string];
+    intercom.ops.deleteConversation(first);
+    intercom.ops.deleteConversation(second);
+    const job = await sync('intercom_main');
+    assert.equal(job.status, 'completed', String(job.error_message));
+    await quiet(sql);
+    await assertIntercomEqual(sql, intercom.state);
+  },
+);
+
 scenario('a merged contact is gone, and its conversations lead to the survivor', {
   intercom: { data: SMALL },
 }, async (world) => {

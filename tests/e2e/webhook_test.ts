@@ -312,3 +312,29 @@ scenario('one object is fetched again on demand', {}, async (world) => {
   await quiet(sql);
   assert.equal(await emailOf(world, id), 'refetched@example.com');
 });
+
+scenario(
+  'verified webhooks are logged for an app that wants it, others never',
+  {},
+  async (world) => {
+    const { fake, sql, sync, webhookUrl } = world;
+    await sync('stripe_main');
+    const id = String([...fake.state.ids('customer')][0]);
+    fake.ops.update('customer', id, { email: 'logged@example.com' });
+    const { text } = lastEvent(fake);
+    await post(webhookUrl, text, {});
+    await sql`
+    update supasaasy.apps set config = config || '{"webhook_logging": "with_body"}'`;
+    for (let i = 0; i < 20; i += 1) await post(webhookUrl, text, { secret: 'whsec_wrong' });
+    const [status] = await post(webhookUrl, text, {});
+    assert.equal(status, 200);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const rows = await sql`select * from supasaasy.webhook_logs`;
+    assert.equal(rows.length, 1, 'a stranger fills nothing');
+    assert.equal(rows[0]?.request_body, text);
+    assert.equal(rows[0]?.response_status, 200);
+    assert.match(rows[0]?.response_body, /duplicate/);
+    assert.equal(rows[0]?.request_headers['stripe-signature'], '[redacted]');
+    assert.ok(!JSON.stringify(rows).includes(SECRET));
+  },
+);

@@ -110,6 +110,7 @@ export function simulateIntercom(r: () => number, end: number): Simulation {
   };
 
   function list(order: Order, t: number): Page {
+    if (order.params.deleted) return { rows: [], cursor: null, missing: [], events: null };
     const bySearch = order.resource === 'conversation' || order.updated_gte !== null;
     const rows = [...aliveAt(bySearch ? t - r() * lag : t).values()]
       .filter((thing) => thing.kind === order.resource)

@@ -39,6 +39,7 @@ export interface Order {
   resource: string;
   external_id: string | null;
   parent_id: string | null;
+  params: Record<string, string>;
   created_gte: number | null;
   created_lt: number | null;
   updated_gte: number | null;

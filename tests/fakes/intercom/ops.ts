@@ -329,6 +329,7 @@ export const createOps = (context: OpsContext): Ops => {
     },
     deleteConversation(id) {
       drop('conversation', id);
+      store.deletedConversations.push({ id, deleted_at: seconds() });
       emit('conversation.deleted', { type: 'conversation', id });
     },
     bulkUpdateConversations(ids, fields) {

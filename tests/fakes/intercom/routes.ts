@@ -35,7 +35,7 @@ export interface Route {
 /** Folds ids out of a path: `/contacts/64f.../tags` becomes `/contacts/:id/tags`. */
 export const endpointOf = (path: string): string =>
   path.replace(
-    /^(\/(?:contacts|companies|conversations|admins|tags|teams))\/(?!search$|scroll$|list$)[^/]+/,
+    /^(\/(?:contacts|companies|conversations|admins|tags|teams))\/(?!search$|scroll$|list$|deleted$)[^/]+/,
     '$1/:id',
   );
 
@@ -178,6 +178,27 @@ const COLLECTION_OF: Record<string, CollectionName> = {
   teams: 'team',
 };
 
+/** `GET /conversations/deleted`, newest first; known from 2.16 on. */
+const deleted = (request: WireRequest) => (context: RouteContext): string => {
+  const [, minor = '14'] = (request.headers['intercom-version'] ?? '2.14').split('.');
+  if (Number(minor) < 16) throw errors.notFound('conversation');
+  const perPage = readCount('per_page', request.query.get('per_page'), 20, 60);
+  const page = readCount('page', request.query.get('page'), 1, 10_000);
+  const all = [...context.store.deletedConversations].reverse();
+  const shown = all.slice((page - 1) * perPage, page * perPage)
+    .map((row) => ({ type: 'conversation', ...row, metrics_retained: false }));
+  const pages = Math.max(1, Math.ceil(all.length / perPage));
+  const next = page < pages
+    ? `${context.baseUrl}/conversations/deleted?per_page=${perPage}&order=desc&page=${page + 1}`
+    : null;
+  return JSON.stringify({
+    type: 'conversations.list',
+    total_count: all.length,
+    pages: { type: 'pages', next, page, per_page: perPage, total_pages: pages },
+    conversations: shown,
+  });
+};
+
 /** Finds the endpoint of a request, or throws Intercom's 404 for an unknown one. */
 export const findRoute = (request: WireRequest): Route => {
   const { method, path } = request;
@@ -195,6 +216,9 @@ export const findRoute = (request: WireRequest): Route => {
       return route(search(request, resource));
     }
     if (read && id === undefined) return route(list(request, resource));
+    if (read && resource === 'conversation' && id === 'deleted' && sub === undefined) {
+      return route(deleted(request));
+    }
     if (read && resource === 'contact' && (sub === 'tags' || sub === 'companies')) {
       return route(nested(request, id ?? '', sub));
     }

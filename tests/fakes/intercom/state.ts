@@ -49,6 +49,8 @@ export const PARTS_CAP = 500;
 /** The objects of one workspace. */
 export interface Store {
   collections: Record<CollectionName, Collection>;
+  /** Deleted conversations with the second of their deletion, oldest first. */
+  deletedConversations: { id: string; deleted_at: number }[];
   /** Takes rows in any order and sorts once. */
   load(name: CollectionName, rows: Iterable<Row>): void;
   /** Inserts or replaces a row. */
@@ -177,6 +179,7 @@ export const createStore = (): Store => {
 
   return {
     collections,
+    deletedConversations: [],
     load(name, rows) {
       const target = collections[name];
       for (const row of rows) {
