@@ -118,10 +118,15 @@ begin
     v_removes := v_exclusive or v_child.children_path is not null and exists (
       select
       from jsonb_array_elements(p_rows) as p (value)
-      join supasaasy.entities e
-        on e.app_key = p_app_key
-        and e.collection_key = v_child.collection_key
-        and e.parent_external_id = p.value ->> 'id'
+      -- A look-up for each parent, whatever the statistics say of a collection that is being filled.
+      cross join lateral (
+        select c.external_id
+        from supasaasy.entities c
+        where c.app_key = p_app_key
+          and c.collection_key = v_child.collection_key
+          and c.parent_external_id = p.value ->> 'id'
+        offset 0
+      ) e
       where not coalesce((p.value #> v_child.truncated_path) = 'true', false)
         and jsonb_typeof(p.value #> v_child.children_path) = 'array'
         and not coalesce(

@@ -28,6 +28,8 @@ set enable_seqscan = off
 as $$
 declare
   v_now timestamptz := supasaasy.clock();
+  -- The head of time-ordered ids (version 7), made once for all rows.
+  v_uuid_head text := left(supasaasy.uuid_v7()::text, 15);
   v_below_floor boolean := false;
   v_floor_from timestamptz;
   v_volatile boolean := cardinality(p_resource.volatile_paths) > 0;
@@ -99,9 +101,14 @@ begin
         else d.verdict
       end as verdict
     from compared c
+    -- What most rows of a page are, without a call each: never seen, or the same as before.
     cross join lateral (
-      select supasaasy.decide(c.stored_at, c.stored_until, c.same, p_at, p_until, p_source)
-        as verdict
+      select case
+        when c.stored_at is null then 'apply'
+        when c.same and p_source = 'page' and p_until > c.stored_at then 'keep'
+        else supasaasy.decide(c.stored_at, c.stored_until, c.same, p_at, p_until, p_source)
+      end as verdict
+      offset 0
     ) d
   ),
   revived as (
@@ -115,11 +122,12 @@ begin
   ),
   written as (
     insert into supasaasy.entities as e (
-      app_key, collection_key, external_id, parent_external_id, api_version, raw_payload,
+      id, app_key, collection_key, external_id, parent_external_id, api_version, raw_payload,
       payload_repaired, source_created_at, observed_at, observed_until, created_at, updated_at,
       archived_at
     )
     select
+      (v_uuid_head || substring(gen_random_uuid()::text from 16))::uuid,
       p_app_key, p_resource.collection_key, j.external_id, j.parent_external_id, p_api_version,
       j.payload, j.external_id = any (p_repaired), j.source_created_at, p_at, p_until, v_now, v_now,
       case when j.payload @@ p_resource.archived_when then

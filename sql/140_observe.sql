@@ -174,10 +174,14 @@ begin
     select array_agg(e.external_id)
     into v_removed
     from unnest(v_followed) as p (payload)
-    join supasaasy.entities e
-      on e.app_key = p_app_key
-      and e.collection_key = v_child.collection_key
-      and e.parent_external_id = p.payload ->> 'id'
+    cross join lateral (
+      select c.external_id
+      from supasaasy.entities c
+      where c.app_key = p_app_key
+        and c.collection_key = v_child.collection_key
+        and c.parent_external_id = p.payload ->> 'id'
+      offset 0
+    ) e
     where not coalesce((p.payload #> v_child.truncated_path) = 'true', false)
       and jsonb_typeof(p.payload #> v_child.children_path) = 'array'
       and not (e.external_id = any (coalesce(v_child_ids, '{}')));

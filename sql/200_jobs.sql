@@ -97,42 +97,43 @@ create index sync_runs_held_idx on supasaasy.sync_runs (id) where status = 'held
 create index sync_runs_sweeping_idx on supasaasy.sync_runs (id) where status = 'sweeping';
 create index sync_runs_collection_idx on supasaasy.sync_runs (collection_key);
 
+-- The columns that a page changes come last, so that its WAL holds little else.
 create table supasaasy.sync_tasks (
   id bigint generated always as identity primary key,
   run_id bigint references supasaasy.sync_runs on delete cascade,
+  created_at timestamptz not null default supasaasy.clock(),
   app_key text not null references supasaasy.apps on delete cascade,
   collection_key text not null references supasaasy.resources,
   kind text not null,
   external_id text,
-  priority smallint not null,
-  state text not null default 'pending',
   params jsonb not null default '{}',
   created_gte bigint,
   created_lt bigint,
   updated_gte bigint,
-  cursor text,
-  cursor_created bigint,
   page_size integer not null,
-  seen text[],
+  priority smallint not null,
   run_after timestamptz not null default supasaasy.clock(),
   again_after timestamptz,
+  finished_at timestamptz,
+  error_class text,
+  error_message text,
+  seen text[],
+  attempts integer not null default 0,
+  lost_leases integer not null default 0,
+  inserted bigint not null default 0,
+  updated bigint not null default 0,
+  deleted bigint not null default 0,
+  state text not null default 'pending',
+  unchanged bigint not null default 0,
+  pages bigint not null default 0,
+  cursor text,
+  cursor_created bigint,
   start_token uuid,
   work_token uuid,
   begun_at timestamptz,
   lease_expires_at timestamptz,
   answered_token uuid,
   answer jsonb,
-  attempts integer not null default 0,
-  lost_leases integer not null default 0,
-  pages bigint not null default 0,
-  inserted bigint not null default 0,
-  updated bigint not null default 0,
-  unchanged bigint not null default 0,
-  deleted bigint not null default 0,
-  error_class text,
-  error_message text,
-  created_at timestamptz not null default supasaasy.clock(),
-  finished_at timestamptz,
   constraint kind_is_known check (kind in ('list', 'children', 'revalidate', 'webhook')),
   constraint state_is_known
     check (state in ('pending', 'leased', 'waiting', 'done', 'failed', 'cancelled')),
@@ -178,8 +179,8 @@ comment on column supasaasy.sync_tasks.attempts is
 
 create index sync_tasks_due_idx on supasaasy.sync_tasks (app_key, priority, run_after, id)
 where state in ('pending', 'waiting');
-create index sync_tasks_lease_idx on supasaasy.sync_tasks (lease_expires_at)
-where state = 'leased';
+-- Expired leases are found among the leased, which are few: an index on the expiry would make every
+-- page's writes cost an entry in each index.
 create index sync_tasks_leased_idx on supasaasy.sync_tasks (app_key)
 where state = 'leased';
 create index sync_tasks_run_idx on supasaasy.sync_tasks (run_id, collection_key, state);

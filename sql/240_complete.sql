@@ -211,8 +211,9 @@ declare
   v_counts record;
   v_rows jsonb := p_rows;
   v_listed text[];
-  v_ended boolean;
-  v_next jsonb;
+  v_refused boolean;
+  v_goes_on boolean;
+  v_token uuid;
   v_answer jsonb;
 begin
   select t.* into v_task from supasaasy.sync_tasks t where t.id = p_task_id;
@@ -260,12 +261,26 @@ begin
     return jsonb_build_object('status', 'stale');
   end if;
   perform supasaasy.measure_skew(v_task, p_provider_time, v_until);
-  perform supasaasy.close_breaker(v_task.app_key);
+  -- A page that was asked for before its job's key was refused is kept, but its chain ends.
+  v_refused := p_next_cursor is not null and supasaasy.is_job_refused(v_task.run_id);
+  if not v_refused then
+    perform supasaasy.close_breaker(v_task.app_key);
+  end if;
 
   if v_task.kind = 'list' and not v_resource.filters_created then
     v_rows := supasaasy.rows_within(v_task.run_id, v_resource, p_rows);
   end if;
   perform supasaasy.heed_rate(v_task.app_key, p_rate);
+  if v_task.kind = 'children' and not exists (
+    select from supasaasy.entities e
+    where e.app_key = v_task.app_key
+      and e.collection_key = v_resource.parent_collection_key
+      and e.external_id = v_task.external_id
+  ) then
+    -- The parent went meanwhile, and its children with it; should it come back, they are listed anew.
+    v_rows := '[]';
+    p_is_partial := true;
+  end if;
 
   if v_resource.is_feed then
     v_counts := supasaasy.apply_events(v_task.app_key, p_events);
@@ -313,12 +328,31 @@ begin
     on conflict do nothing;
   end if;
 
+  -- The common case is one write of the task: the cursor moves, and the chain goes on with a new token.
+  v_task.cursor_created := supasaasy.whole_number(
+    coalesce(p_events, p_rows) -> -1 -> v_resource.created_field
+  );
+  v_goes_on := p_next_cursor is not null and not v_refused and (
+    v_resource.cursor_is_used_up
+      or not (supasaasy.must_yield(v_task) or supasaasy.is_saturated())
+  );
+  v_answer := jsonb_build_object(
+    'status', 'ok',
+    'inserted', v_counts.inserted,
+    'updated', v_counts.updated,
+    'unchanged', v_counts.unchanged,
+    'deleted', v_counts.deleted
+  );
+  if v_goes_on then
+    v_token := gen_random_uuid();
+    v_answer := v_answer
+      || jsonb_build_object('next', jsonb_build_object('task_id', p_task_id, 'token', v_token));
+  end if;
   update supasaasy.sync_tasks t
   set cursor = p_next_cursor,
-    cursor_created = supasaasy.whole_number(
-      coalesce(p_events, p_rows) -> -1 -> v_resource.created_field
-    ),
+    cursor_created = v_task.cursor_created,
     seen = case
+      when t.kind <> 'children' then null
       when p_next_cursor is null and t.again_after is not null then '{}'
       else t.seen || v_listed
     end,
@@ -330,18 +364,44 @@ begin
     attempts = 0,
     lost_leases = 0,
     error_class = null,
-    error_message = null
+    error_message = null,
+    start_token = v_token,
+    work_token = case when not v_goes_on then t.work_token end,
+    begun_at = case when not v_goes_on then t.begun_at end,
+    lease_expires_at = case
+      when v_goes_on then v_until + supasaasy.setting('start_token_ttl')::interval
+      else t.lease_expires_at
+    end,
+    answered_token = p_work_token,
+    answer = v_answer
   where t.id = p_task_id
   returning t.* into v_task;
+  if v_goes_on then
+    if v_task.kind = 'list' and supasaasy.split_task(v_task, v_resource) > 0 then
+      perform supasaasy.start_tasks(1, v_task.app_key);
+    end if;
+    return v_answer;
+  end if;
 
-  -- Only now: what was just observed may have asked for this very fetch once more.
-  v_ended := p_next_cursor is null and v_task.again_after is null;
-  if v_ended then
+  if v_refused then
+    update supasaasy.sync_tasks t
+    set error_class = 'auth',
+      error_message = coalesce(a.breaker_message, 'the key was refused')
+    from supasaasy.apps a
+    where t.id = p_task_id and a.app_key = t.app_key;
+    perform supasaasy.end_task(p_task_id, 'failed');
+  elsif p_next_cursor is not null then
+    if v_task.kind = 'list' and supasaasy.split_task(v_task, v_resource) > 0 then
+      perform supasaasy.start_tasks(1, v_task.app_key);
+    end if;
+    perform supasaasy.put_back(p_task_id);
+  elsif v_task.again_after is null then
+    -- Only now: what was just observed may have asked for this very fetch once more.
     if v_task.kind = 'children' and not p_is_partial then
       perform supasaasy.remove_absent_children(v_task, v_resource, v_until);
     end if;
     perform supasaasy.end_task(p_task_id, 'done');
-  elsif p_next_cursor is null then
+  else
     -- The object changed while it was being fetched: fetch it once more, after that change.
     update supasaasy.sync_tasks t
     set state = 'waiting',
@@ -351,31 +411,11 @@ begin
       begun_at = null,
       lease_expires_at = null
     where t.id = p_task_id;
-  elsif v_task.kind = 'list' and supasaasy.split_task(v_task, v_resource) > 0 then
-    perform supasaasy.start_tasks(1, v_task.app_key);
   end if;
-
-  if v_ended or p_next_cursor is null then
-    v_next := supasaasy.next_task(v_task.app_key);
-  elsif not v_resource.cursor_is_used_up
-    and (supasaasy.must_yield(v_task) or supasaasy.is_saturated())
-  then
-    perform supasaasy.put_back(p_task_id);
-    v_next := supasaasy.next_task(v_task.app_key);
-  else
-    v_next := supasaasy.issue_start_token(p_task_id);
-  end if;
-  v_answer := jsonb_build_object(
-    'status', 'ok',
-    'inserted', v_counts.inserted,
-    'updated', v_counts.updated,
-    'unchanged', v_counts.unchanged,
-    'deleted', v_counts.deleted,
-    'next', v_next
-  );
+  v_answer := v_answer
+    || jsonb_build_object('next', supasaasy.next_task(v_task.app_key));
   update supasaasy.sync_tasks t
-  set answered_token = p_work_token,
-    answer = v_answer
+  set answer = v_answer
   where t.id = p_task_id;
   return v_answer;
 end;

@@ -178,6 +178,9 @@ Deno.test('a page goes to Postgres repaired, and the next one is started', async
       p_repaired: ['cus_1'],
       p_events: null,
       p_provider_time: null,
+      p_is_partial: false,
+      p_merged: null,
+      p_rate: null,
     },
   });
   assert.deepEqual(relays, [NEXT]);

@@ -1294,10 +1294,15 @@ begin
     v_removes := v_exclusive or v_child.children_path is not null and exists (
       select
       from jsonb_array_elements(p_rows) as p (value)
-      join supasaasy.entities e
-        on e.app_key = p_app_key
-        and e.collection_key = v_child.collection_key
-        and e.parent_external_id = p.value ->> 'id'
+      -- A look-up for each parent, whatever the statistics say of a collection that is being filled.
+      cross join lateral (
+        select c.external_id
+        from supasaasy.entities c
+        where c.app_key = p_app_key
+          and c.collection_key = v_child.collection_key
+          and c.parent_external_id = p.value ->> 'id'
+        offset 0
+      ) e
       where not coalesce((p.value #> v_child.truncated_path) = 'true', false)
         and jsonb_typeof(p.value #> v_child.children_path) = 'array'
         and not coalesce(
@@ -1351,6 +1356,8 @@ set enable_seqscan = off
 as $$
 declare
   v_now timestamptz := supasaasy.clock();
+  -- The head of time-ordered ids (version 7), made once for all rows.
+  v_uuid_head text := left(supasaasy.uuid_v7()::text, 15);
   v_below_floor boolean := false;
   v_floor_from timestamptz;
   v_volatile boolean := cardinality(p_resource.volatile_paths) > 0;
@@ -1422,9 +1429,14 @@ begin
         else d.verdict
       end as verdict
     from compared c
+    -- What most rows of a page are, without a call each: never seen, or the same as before.
     cross join lateral (
-      select supasaasy.decide(c.stored_at, c.stored_until, c.same, p_at, p_until, p_source)
-        as verdict
+      select case
+        when c.stored_at is null then 'apply'
+        when c.same and p_source = 'page' and p_until > c.stored_at then 'keep'
+        else supasaasy.decide(c.stored_at, c.stored_until, c.same, p_at, p_until, p_source)
+      end as verdict
+      offset 0
     ) d
   ),
   revived as (
@@ -1438,11 +1450,12 @@ begin
   ),
   written as (
     insert into supasaasy.entities as e (
-      app_key, collection_key, external_id, parent_external_id, api_version, raw_payload,
+      id, app_key, collection_key, external_id, parent_external_id, api_version, raw_payload,
       payload_repaired, source_created_at, observed_at, observed_until, created_at, updated_at,
       archived_at
     )
     select
+      (v_uuid_head || substring(gen_random_uuid()::text from 16))::uuid,
       p_app_key, p_resource.collection_key, j.external_id, j.parent_external_id, p_api_version,
       j.payload, j.external_id = any (p_repaired), j.source_created_at, p_at, p_until, v_now, v_now,
       case when j.payload @@ p_resource.archived_when then
@@ -1849,10 +1862,14 @@ begin
     select array_agg(e.external_id)
     into v_removed
     from unnest(v_followed) as p (payload)
-    join supasaasy.entities e
-      on e.app_key = p_app_key
-      and e.collection_key = v_child.collection_key
-      and e.parent_external_id = p.payload ->> 'id'
+    cross join lateral (
+      select c.external_id
+      from supasaasy.entities c
+      where c.app_key = p_app_key
+        and c.collection_key = v_child.collection_key
+        and c.parent_external_id = p.payload ->> 'id'
+      offset 0
+    ) e
     where not coalesce((p.payload #> v_child.truncated_path) = 'true', false)
       and jsonb_typeof(p.payload #> v_child.children_path) = 'array'
       and not (e.external_id = any (coalesce(v_child_ids, '{}')));
@@ -2460,42 +2477,43 @@ create index sync_runs_held_idx on supasaasy.sync_runs (id) where status = 'held
 create index sync_runs_sweeping_idx on supasaasy.sync_runs (id) where status = 'sweeping';
 create index sync_runs_collection_idx on supasaasy.sync_runs (collection_key);
 
+-- The columns that a page changes come last, so that its WAL holds little else.
 create table supasaasy.sync_tasks (
   id bigint generated always as identity primary key,
   run_id bigint references supasaasy.sync_runs on delete cascade,
+  created_at timestamptz not null default supasaasy.clock(),
   app_key text not null references supasaasy.apps on delete cascade,
   collection_key text not null references supasaasy.resources,
   kind text not null,
   external_id text,
-  priority smallint not null,
-  state text not null default 'pending',
   params jsonb not null default '{}',
   created_gte bigint,
   created_lt bigint,
   updated_gte bigint,
-  cursor text,
-  cursor_created bigint,
   page_size integer not null,
-  seen text[],
+  priority smallint not null,
   run_after timestamptz not null default supasaasy.clock(),
   again_after timestamptz,
+  finished_at timestamptz,
+  error_class text,
+  error_message text,
+  seen text[],
+  attempts integer not null default 0,
+  lost_leases integer not null default 0,
+  inserted bigint not null default 0,
+  updated bigint not null default 0,
+  deleted bigint not null default 0,
+  state text not null default 'pending',
+  unchanged bigint not null default 0,
+  pages bigint not null default 0,
+  cursor text,
+  cursor_created bigint,
   start_token uuid,
   work_token uuid,
   begun_at timestamptz,
   lease_expires_at timestamptz,
   answered_token uuid,
   answer jsonb,
-  attempts integer not null default 0,
-  lost_leases integer not null default 0,
-  pages bigint not null default 0,
-  inserted bigint not null default 0,
-  updated bigint not null default 0,
-  unchanged bigint not null default 0,
-  deleted bigint not null default 0,
-  error_class text,
-  error_message text,
-  created_at timestamptz not null default supasaasy.clock(),
-  finished_at timestamptz,
   constraint kind_is_known check (kind in ('list', 'children', 'revalidate', 'webhook')),
   constraint state_is_known
     check (state in ('pending', 'leased', 'waiting', 'done', 'failed', 'cancelled')),
@@ -2541,8 +2559,8 @@ comment on column supasaasy.sync_tasks.attempts is
 
 create index sync_tasks_due_idx on supasaasy.sync_tasks (app_key, priority, run_after, id)
 where state in ('pending', 'waiting');
-create index sync_tasks_lease_idx on supasaasy.sync_tasks (lease_expires_at)
-where state = 'leased';
+-- Expired leases are found among the leased, which are few: an index on the expiry would make every
+-- page's writes cost an entry in each index.
 create index sync_tasks_leased_idx on supasaasy.sync_tasks (app_key)
 where state = 'leased';
 create index sync_tasks_run_idx on supasaasy.sync_tasks (run_id, collection_key, state);
@@ -3917,8 +3935,9 @@ declare
   v_counts record;
   v_rows jsonb := p_rows;
   v_listed text[];
-  v_ended boolean;
-  v_next jsonb;
+  v_refused boolean;
+  v_goes_on boolean;
+  v_token uuid;
   v_answer jsonb;
 begin
   select t.* into v_task from supasaasy.sync_tasks t where t.id = p_task_id;
@@ -3966,12 +3985,26 @@ begin
     return jsonb_build_object('status', 'stale');
   end if;
   perform supasaasy.measure_skew(v_task, p_provider_time, v_until);
-  perform supasaasy.close_breaker(v_task.app_key);
+  -- A page that was asked for before its job's key was refused is kept, but its chain ends.
+  v_refused := p_next_cursor is not null and supasaasy.is_job_refused(v_task.run_id);
+  if not v_refused then
+    perform supasaasy.close_breaker(v_task.app_key);
+  end if;
 
   if v_task.kind = 'list' and not v_resource.filters_created then
     v_rows := supasaasy.rows_within(v_task.run_id, v_resource, p_rows);
   end if;
   perform supasaasy.heed_rate(v_task.app_key, p_rate);
+  if v_task.kind = 'children' and not exists (
+    select from supasaasy.entities e
+    where e.app_key = v_task.app_key
+      and e.collection_key = v_resource.parent_collection_key
+      and e.external_id = v_task.external_id
+  ) then
+    -- The parent went meanwhile, and its children with it; should it come back, they are listed anew.
+    v_rows := '[]';
+    p_is_partial := true;
+  end if;
 
   if v_resource.is_feed then
     v_counts := supasaasy.apply_events(v_task.app_key, p_events);
@@ -4019,12 +4052,31 @@ begin
     on conflict do nothing;
   end if;
 
+  -- The common case is one write of the task: the cursor moves, and the chain goes on with a new token.
+  v_task.cursor_created := supasaasy.whole_number(
+    coalesce(p_events, p_rows) -> -1 -> v_resource.created_field
+  );
+  v_goes_on := p_next_cursor is not null and not v_refused and (
+    v_resource.cursor_is_used_up
+      or not (supasaasy.must_yield(v_task) or supasaasy.is_saturated())
+  );
+  v_answer := jsonb_build_object(
+    'status', 'ok',
+    'inserted', v_counts.inserted,
+    'updated', v_counts.updated,
+    'unchanged', v_counts.unchanged,
+    'deleted', v_counts.deleted
+  );
+  if v_goes_on then
+    v_token := gen_random_uuid();
+    v_answer := v_answer
+      || jsonb_build_object('next', jsonb_build_object('task_id', p_task_id, 'token', v_token));
+  end if;
   update supasaasy.sync_tasks t
   set cursor = p_next_cursor,
-    cursor_created = supasaasy.whole_number(
-      coalesce(p_events, p_rows) -> -1 -> v_resource.created_field
-    ),
+    cursor_created = v_task.cursor_created,
     seen = case
+      when t.kind <> 'children' then null
       when p_next_cursor is null and t.again_after is not null then '{}'
       else t.seen || v_listed
     end,
@@ -4036,18 +4088,44 @@ begin
     attempts = 0,
     lost_leases = 0,
     error_class = null,
-    error_message = null
+    error_message = null,
+    start_token = v_token,
+    work_token = case when not v_goes_on then t.work_token end,
+    begun_at = case when not v_goes_on then t.begun_at end,
+    lease_expires_at = case
+      when v_goes_on then v_until + supasaasy.setting('start_token_ttl')::interval
+      else t.lease_expires_at
+    end,
+    answered_token = p_work_token,
+    answer = v_answer
   where t.id = p_task_id
   returning t.* into v_task;
+  if v_goes_on then
+    if v_task.kind = 'list' and supasaasy.split_task(v_task, v_resource) > 0 then
+      perform supasaasy.start_tasks(1, v_task.app_key);
+    end if;
+    return v_answer;
+  end if;
 
-  -- Only now: what was just observed may have asked for this very fetch once more.
-  v_ended := p_next_cursor is null and v_task.again_after is null;
-  if v_ended then
+  if v_refused then
+    update supasaasy.sync_tasks t
+    set error_class = 'auth',
+      error_message = coalesce(a.breaker_message, 'the key was refused')
+    from supasaasy.apps a
+    where t.id = p_task_id and a.app_key = t.app_key;
+    perform supasaasy.end_task(p_task_id, 'failed');
+  elsif p_next_cursor is not null then
+    if v_task.kind = 'list' and supasaasy.split_task(v_task, v_resource) > 0 then
+      perform supasaasy.start_tasks(1, v_task.app_key);
+    end if;
+    perform supasaasy.put_back(p_task_id);
+  elsif v_task.again_after is null then
+    -- Only now: what was just observed may have asked for this very fetch once more.
     if v_task.kind = 'children' and not p_is_partial then
       perform supasaasy.remove_absent_children(v_task, v_resource, v_until);
     end if;
     perform supasaasy.end_task(p_task_id, 'done');
-  elsif p_next_cursor is null then
+  else
     -- The object changed while it was being fetched: fetch it once more, after that change.
     update supasaasy.sync_tasks t
     set state = 'waiting',
@@ -4057,31 +4135,11 @@ begin
       begun_at = null,
       lease_expires_at = null
     where t.id = p_task_id;
-  elsif v_task.kind = 'list' and supasaasy.split_task(v_task, v_resource) > 0 then
-    perform supasaasy.start_tasks(1, v_task.app_key);
   end if;
-
-  if v_ended or p_next_cursor is null then
-    v_next := supasaasy.next_task(v_task.app_key);
-  elsif not v_resource.cursor_is_used_up
-    and (supasaasy.must_yield(v_task) or supasaasy.is_saturated())
-  then
-    perform supasaasy.put_back(p_task_id);
-    v_next := supasaasy.next_task(v_task.app_key);
-  else
-    v_next := supasaasy.issue_start_token(p_task_id);
-  end if;
-  v_answer := jsonb_build_object(
-    'status', 'ok',
-    'inserted', v_counts.inserted,
-    'updated', v_counts.updated,
-    'unchanged', v_counts.unchanged,
-    'deleted', v_counts.deleted,
-    'next', v_next
-  );
+  v_answer := v_answer
+    || jsonb_build_object('next', supasaasy.next_task(v_task.app_key));
   update supasaasy.sync_tasks t
-  set answered_token = p_work_token,
-    answer = v_answer
+  set answer = v_answer
   where t.id = p_task_id;
   return v_answer;
 end;

@@ -10,8 +10,23 @@ import { resource } from './resource.ts';
 import { claims } from './claims.ts';
 import { flooding } from './flood.ts';
 import { webhooks } from './webhooks.ts';
+import { growth } from './growth.ts';
+import { views } from './views.ts';
+import { cost } from './cost.ts';
+import { idle } from './idle.ts';
 
-const parts: Part[] = [ingest, overhead, resource, claims, flooding, webhooks];
+const parts: Part[] = [
+  ingest,
+  overhead,
+  resource,
+  claims,
+  flooding,
+  webhooks,
+  growth,
+  views,
+  cost,
+  idle,
+];
 
 const wanted = Deno.env.get('ONLY')?.split(',') ?? parts.map((part) => part.name);
 const unknown = wanted.filter((name) => !parts.some((part) => part.name === name));

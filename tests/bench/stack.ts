@@ -128,6 +128,16 @@ async function sync(
   }
 }
 
+export const sleep = (seconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+/** Leaves nothing to vacuum, and every page of the next seconds written whole already. */
+export async function settle(admin: Sql): Promise<void> {
+  await admin`vacuum analyze`;
+  await admin`checkpoint`;
+  await sleep(8);
+}
+
 /** Stops the instance, and gives its disk space back. */
 export async function close(): Promise<void> {
   if (!started) return;

@@ -166,7 +166,7 @@ scenario('the first queries of a user work as the README has them', {}, async (w
   const { sql, sync } = world;
   await sync('stripe_main');
   const readme = await Deno.readTextFile(new URL('../../README.md', import.meta.url));
-  const section = readme.slice(readme.indexOf('## Query'), readme.indexOf('## How it works'));
+  const section = readme.slice(readme.indexOf('## Query'), readme.indexOf('## Schedule'));
   const queries = [...section.matchAll(/```sql\n([\s\S]*?)```/g)].map((match) => match[1] ?? '');
   assert.equal(queries.length, 4);
   const [customer] = await sql`

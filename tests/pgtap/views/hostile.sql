@@ -28,8 +28,11 @@ cross join lateral (
   select (select jsonb_object_agg(k.key, v.value) - 'id' from keys k) as payload
   union all
   select (
-    select jsonb_object_agg(o.key, (select jsonb_object_agg(k.key, v.value) from keys k)) - 'id' from keys o
+    select jsonb_object_agg(o.key, i.inner_object) - 'id'
+    from keys o
+    cross join (select jsonb_object_agg(k.key, v.value) as inner_object from keys k) i
   )
+  where length(v.value::text) < 100
 ) n;
 insert into hostile values ('{"id": "nothing"}'), ('{"id": "99999999999999999999"}');
 
