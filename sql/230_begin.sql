@@ -81,6 +81,7 @@ begin
       error_message = v_app.breaker_message
     where t.id = p_task_id;
     perform supasaasy.end_task(p_task_id, 'failed');
+    perform supasaasy.fail_job_tasks(p_task_id);
     return jsonb_build_object('status', 'later', 'next', supasaasy.next_task(v_app.app_key));
   end if;
   if not v_begins then

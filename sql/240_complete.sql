@@ -390,6 +390,7 @@ begin
     from supasaasy.apps a
     where t.id = p_task_id and a.app_key = t.app_key;
     perform supasaasy.end_task(p_task_id, 'failed');
+    perform supasaasy.fail_job_tasks(p_task_id);
   elsif p_next_cursor is not null then
     if v_task.kind = 'list' and supasaasy.split_task(v_task, v_resource) > 0 then
       perform supasaasy.start_tasks(1, v_task.app_key);

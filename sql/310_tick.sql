@@ -135,8 +135,8 @@ declare
   v_cleans boolean;
   v_step text;
   v_result record;
-  v_errors jsonb := '{}';
-  v_done jsonb := '{}';
+  v_errors jsonb := jsonb_build_object();
+  v_done jsonb := jsonb_build_object();
 begin
   if not pg_try_advisory_xact_lock(7308) then
     return jsonb_build_object('skipped', 'another tick is running');

@@ -3554,6 +3554,7 @@ begin
       error_message = v_app.breaker_message
     where t.id = p_task_id;
     perform supasaasy.end_task(p_task_id, 'failed');
+    perform supasaasy.fail_job_tasks(p_task_id);
     return jsonb_build_object('status', 'later', 'next', supasaasy.next_task(v_app.app_key));
   end if;
   if not v_begins then
@@ -4114,6 +4115,7 @@ begin
     from supasaasy.apps a
     where t.id = p_task_id and a.app_key = t.app_key;
     perform supasaasy.end_task(p_task_id, 'failed');
+    perform supasaasy.fail_job_tasks(p_task_id);
   elsif p_next_cursor is not null then
     if v_task.kind = 'list' and supasaasy.split_task(v_task, v_resource) > 0 then
       perform supasaasy.start_tasks(1, v_task.app_key);
@@ -5777,8 +5779,8 @@ declare
   v_cleans boolean;
   v_step text;
   v_result record;
-  v_errors jsonb := '{}';
-  v_done jsonb := '{}';
+  v_errors jsonb := jsonb_build_object();
+  v_done jsonb := jsonb_build_object();
 begin
   if not pg_try_advisory_xact_lock(7308) then
     return jsonb_build_object('skipped', 'another tick is running');
