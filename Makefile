@@ -13,7 +13,7 @@ STACK := $(DENO) run -A supabase/local/stack.ts
 CODE := connectors functions supabase tests
 
 .PHONY: help install demo up down reset restart status db test test-pgtap test-unit test-conformance test-stack test-property test-chaos test-e2e \
-  build configure connector add-to fmt lint verify ok
+  bench build configure connector add-to fmt lint verify ok
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,9 @@ test-chaos: install ## kill processes and lose requests alone (CHAOS_SECONDS=30)
 
 test-e2e: install ## the tests on the whole stack alone
 	@$(DENO) run -A tests/run.ts e2e
+
+bench: install ## what it costs, beside baselines of the same run (ONLY=ingest,claims)
+	@$(DENO) run -A tests/bench/run.ts
 
 build: install ## write supabase/migrations out of sql/ and connectors/ (SCHEMA=crm for another name)
 	@$(DENO) run -A supabase/build.ts $(if $(SCHEMA),--schema $(SCHEMA))
