@@ -3,15 +3,17 @@
 
 create function supasaasy.clock()
 returns timestamptz
-language sql
+language plpgsql
 volatile
 parallel safe
 set search_path = ''
 as $$
-  select coalesce(
+begin
+  return coalesce(
     nullif(current_setting('supasaasy.clock', true), '')::timestamptz,
     clock_timestamp()
   );
+end;
 $$;
 
 comment on function supasaasy.clock() is
@@ -21,12 +23,13 @@ comment on function supasaasy.clock() is
 -- right edge of the primary key's index.
 create function supasaasy.uuid_v7()
 returns uuid
-language sql
+language plpgsql
 volatile
 parallel safe
 set search_path = ''
 as $$
-  select encode(
+begin
+  return encode(
     set_bit(
       set_bit(
         overlay(
@@ -40,6 +43,7 @@ as $$
     ),
     'hex'
   )::uuid;
+end;
 $$;
 
 comment on function supasaasy.uuid_v7() is

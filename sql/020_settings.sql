@@ -213,14 +213,16 @@ comment on function supasaasy.set_setting(text, text) is
 -- schema cannot lose it; the setting comes first.
 create function supasaasy.known_functions_url()
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(
+begin
+  return coalesce(
     supasaasy.setting('functions_url'),
     nullif(current_setting('supasaasy.functions_url', true), '')
   );
+end;
 $$;
 
 comment on function supasaasy.known_functions_url() is

@@ -3,16 +3,18 @@
 
 create function supasaasy.unix_time(p_value jsonb)
 returns timestamptz
-language sql
+language plpgsql
 immutable
 parallel safe
 set search_path = ''
 as $$
-  select case
+begin
+  return case
     when jsonb_typeof(p_value) = 'number'
       and p_value::numeric between -62135596800 and 253402300799
     then to_timestamp(p_value::numeric::double precision)
   end;
+end;
 $$;
 
 comment on function supasaasy.unix_time(jsonb) is
@@ -20,17 +22,19 @@ comment on function supasaasy.unix_time(jsonb) is
 
 create function supasaasy.whole_number(p_value jsonb)
 returns bigint
-language sql
+language plpgsql
 immutable
 parallel safe
 set search_path = ''
 as $$
-  select case
+begin
+  return case
     when jsonb_typeof(p_value) = 'number'
       and p_value::numeric between -9223372036854775808 and 9223372036854775807
       and p_value::numeric = trunc(p_value::numeric)
     then p_value::numeric::bigint
   end;
+end;
 $$;
 
 comment on function supasaasy.whole_number(jsonb) is
@@ -38,12 +42,14 @@ comment on function supasaasy.whole_number(jsonb) is
 
 create function supasaasy.truth(p_value jsonb)
 returns boolean
-language sql
+language plpgsql
 immutable
 parallel safe
 set search_path = ''
 as $$
-  select case when jsonb_typeof(p_value) = 'boolean' then p_value::boolean end;
+begin
+  return case when jsonb_typeof(p_value) = 'boolean' then p_value::boolean end;
+end;
 $$;
 
 comment on function supasaasy.truth(jsonb) is

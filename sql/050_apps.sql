@@ -264,18 +264,22 @@ for each row execute function supasaasy.check_app();
 
 create function supasaasy.app_resources(p_app_key text)
 returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select supasaasy.resolve_resources(
-    a.connector,
-    case when a.config ? 'sync_resources'
-      then array(select jsonb_array_elements_text(a.config -> 'sync_resources'))
-    end
-  )
-  from supasaasy.apps a
-  where a.app_key = p_app_key;
+begin
+  return (
+    select supasaasy.resolve_resources(
+      a.connector,
+      case when a.config ? 'sync_resources'
+        then array(select jsonb_array_elements_text(a.config -> 'sync_resources'))
+      end
+    )
+    from supasaasy.apps a
+    where a.app_key = p_app_key
+  );
+end;
 $$;
 
 comment on function supasaasy.app_resources(text) is
@@ -283,14 +287,18 @@ comment on function supasaasy.app_resources(text) is
 
 create function supasaasy.app_api_version(p_app_key text)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(a.config ->> 'api_version', c.api_version)
-  from supasaasy.apps a
-  join supasaasy.connectors c on c.connector = a.connector
-  where a.app_key = p_app_key;
+begin
+  return (
+    select coalesce(a.config ->> 'api_version', c.api_version)
+    from supasaasy.apps a
+    join supasaasy.connectors c on c.connector = a.connector
+    where a.app_key = p_app_key
+  );
+end;
 $$;
 
 comment on function supasaasy.app_api_version(text) is

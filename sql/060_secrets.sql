@@ -22,13 +22,17 @@ create function supasaasy.vault_secrets(
   p_kind text
 )
 returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(array_agg(s.decrypted_secret order by s.name desc), '{}')
-  from vault.decrypted_secrets s
-  where starts_with(s.name, supasaasy.secret_name(p_app_key, p_kind));
+begin
+  return (
+    select coalesce(array_agg(s.decrypted_secret order by s.name desc), '{}')
+    from vault.decrypted_secrets s
+    where starts_with(s.name, supasaasy.secret_name(p_app_key, p_kind))
+  );
+end;
 $$;
 
 comment on function supasaasy.vault_secrets(text, text) is

@@ -152,12 +152,13 @@ create function supasaasy.decide(
   p_source text
 )
 returns text
-language sql
+language plpgsql
 immutable
 parallel safe
 set search_path = ''
 as $$
-  select case
+begin
+  return case
     when p_stored_at is null then 'apply'
     when p_at >= p_stored_until then
       case when not p_same then 'apply' when p_source = 'page' then 'keep' else 'touch' end
@@ -167,6 +168,7 @@ as $$
     when p_at >= p_stored_at then 'apply_and_check'
     else 'check'
   end;
+end;
 $$;
 
 comment on function supasaasy.decide(timestamptz, timestamptz, boolean, timestamptz, timestamptz, text) is

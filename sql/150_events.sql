@@ -22,13 +22,17 @@ create index seen_events_seen_idx on supasaasy.seen_events (seen_at);
 
 create function supasaasy.clock_skew(p_app_key text)
 returns interval
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select greatest(supasaasy.setting('clock_skew')::interval, a.clock_skew)
-  from supasaasy.apps a
-  where a.app_key = p_app_key;
+begin
+  return (
+    select greatest(supasaasy.setting('clock_skew')::interval, a.clock_skew)
+    from supasaasy.apps a
+    where a.app_key = p_app_key
+  );
+end;
 $$;
 
 comment on function supasaasy.clock_skew(text) is

@@ -31,11 +31,12 @@ create function supasaasy.keeps_history(
   p_collection_key text
 )
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select
     from supasaasy.apps a
     join supasaasy.resources r on r.collection_key = p_collection_key
@@ -45,6 +46,7 @@ as $$
         or a.config -> 'history' ?| array[r.resource, r.collection_key]
       )
   );
+end;
 $$;
 
 comment on function supasaasy.keeps_history(text, text) is

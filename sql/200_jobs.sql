@@ -232,11 +232,13 @@ create index sync_state_collection_idx on supasaasy.sync_state (collection_key);
 -- was the last.
 create function supasaasy.lock_queue(p_app_key text)
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select pg_advisory_xact_lock(hashtextextended(p_app_key, 7306));
+begin
+  perform pg_advisory_xact_lock(hashtextextended(p_app_key, 7306));
+end;
 $$;
 
 comment on function supasaasy.lock_queue(text) is

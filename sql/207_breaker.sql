@@ -5,15 +5,17 @@
 
 create function supasaasy.breaker_state(p_app supasaasy.apps)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select case
+begin
+  return case
     when p_app.breaker_opened_at is null then 'closed'
     when p_app.breaker_retry_at > supasaasy.clock() then 'open'
     else 'half_open'
   end;
+end;
 $$;
 
 comment on function supasaasy.breaker_state(supasaasy.apps) is
@@ -66,16 +68,18 @@ comment on function supasaasy.note_failure(text, text, text) is
 
 create function supasaasy.close_breaker(p_app_key text)
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+begin
   update supasaasy.apps a
   set failures = 0,
     breaker_opened_at = null,
     breaker_retry_at = null,
     breaker_message = null
   where a.app_key = p_app_key and (a.failures > 0 or a.breaker_opened_at is not null);
+end;
 $$;
 
 comment on function supasaasy.close_breaker(text) is

@@ -66,10 +66,11 @@ create function supasaasy.request_children(
   p_run_id bigint default null
 )
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+begin
   insert into supasaasy.sync_tasks as t (
     run_id, app_key, collection_key, kind, external_id, priority, page_size, seen
   )
@@ -85,6 +86,7 @@ as $$
       when t.begun_at is not null or t.pages > 0 then excluded.run_after
       else t.again_after
     end;
+end;
 $$;
 
 comment on function supasaasy.request_children(text, text, text[], bigint) is
@@ -92,11 +94,13 @@ comment on function supasaasy.request_children(text, text, text[], bigint) is
 
 create function supasaasy.lock_claims()
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select pg_advisory_xact_lock(7307);
+begin
+  perform pg_advisory_xact_lock(7307);
+end;
 $$;
 
 comment on function supasaasy.lock_claims() is
@@ -107,11 +111,13 @@ create function supasaasy.app_concurrency(
   p_connector supasaasy.connectors
 )
 returns integer
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce((p_app.config ->> 'max_concurrency')::integer, p_connector.max_concurrency);
+begin
+  return coalesce((p_app.config ->> 'max_concurrency')::integer, p_connector.max_concurrency);
+end;
 $$;
 
 comment on function supasaasy.app_concurrency(supasaasy.apps, supasaasy.connectors) is
@@ -121,24 +127,28 @@ comment on function supasaasy.app_concurrency(supasaasy.apps, supasaasy.connecto
 -- open, one while that is half-open.
 create function supasaasy.app_room(p_app supasaasy.apps)
 returns integer
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select case
-    when not p_app.enabled then 0
-    else greatest(0, case supasaasy.breaker_state(p_app)
-      when 'open' then 0
-      when 'half_open' then 1
-      else supasaasy.app_concurrency(p_app, c)
-    end - (
-      select count(*)
-      from supasaasy.sync_tasks t
-      where t.state = 'leased' and t.app_key = p_app.app_key
-    ))
-  end::integer
-  from supasaasy.connectors c
-  where c.connector = p_app.connector;
+begin
+  return (
+    select case
+      when not p_app.enabled then 0
+      else greatest(0, case supasaasy.breaker_state(p_app)
+        when 'open' then 0
+        when 'half_open' then 1
+        else supasaasy.app_concurrency(p_app, c)
+      end - (
+        select count(*)
+        from supasaasy.sync_tasks t
+        where t.state = 'leased' and t.app_key = p_app.app_key
+      ))
+    end::integer
+    from supasaasy.connectors c
+    where c.connector = p_app.connector
+  );
+end;
 $$;
 
 comment on function supasaasy.app_room(supasaasy.apps) is
@@ -146,12 +156,13 @@ comment on function supasaasy.app_room(supasaasy.apps) is
 
 create function supasaasy.has_due_task(p_app_key text)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 set enable_seqscan = off
 as $$
-  select exists (
+begin
+  return exists (
     select
     from (values (0), (1), (2)) as p (priority)
     cross join lateral (
@@ -164,6 +175,7 @@ as $$
       limit 1
     ) t
   );
+end;
 $$;
 
 comment on function supasaasy.has_due_task(text) is
@@ -338,13 +350,17 @@ comment on function supasaasy.start_tasks(integer, text) is
 -- Whether no lease is to spare, so that a chain's next page must be somebody else's turn.
 create function supasaasy.is_saturated()
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select count(*) >= supasaasy.setting('max_in_flight')::integer - 1
-  from supasaasy.sync_tasks t
-  where t.state = 'leased';
+begin
+  return (
+    select count(*) >= supasaasy.setting('max_in_flight')::integer - 1
+    from supasaasy.sync_tasks t
+    where t.state = 'leased'
+  );
+end;
 $$;
 
 comment on function supasaasy.is_saturated() is
@@ -354,12 +370,16 @@ comment on function supasaasy.is_saturated() is
 -- while leases are scarce.
 create function supasaasy.next_task(p_app_key text)
 returns jsonb
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select jsonb_build_object('task_id', c.task_id, 'token', c.start_token)
-  from supasaasy.claim_tasks(1, case when not supasaasy.is_saturated() then p_app_key end) c;
+begin
+  return (
+    select jsonb_build_object('task_id', c.task_id, 'token', c.start_token)
+    from supasaasy.claim_tasks(1, case when not supasaasy.is_saturated() then p_app_key end) c
+  );
+end;
 $$;
 
 comment on function supasaasy.next_task(text) is

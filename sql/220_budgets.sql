@@ -25,18 +25,22 @@ create function supasaasy.budget_rate(
   p_endpoint text
 )
 returns double precision
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select supasaasy.setting('rate_headroom')::double precision * case
-    when p_endpoint <> '*' then c.rate_endpoint
-    when a.livemode then c.rate_live
-    else c.rate_sandbox
-  end
-  from supasaasy.apps a
-  join supasaasy.connectors c on c.connector = a.connector
-  where a.app_key = p_app_key;
+begin
+  return (
+    select supasaasy.setting('rate_headroom')::double precision * case
+      when p_endpoint <> '*' then c.rate_endpoint
+      when a.livemode then c.rate_live
+      else c.rate_sandbox
+    end
+    from supasaasy.apps a
+    join supasaasy.connectors c on c.connector = a.connector
+    where a.app_key = p_app_key
+  );
+end;
 $$;
 
 comment on function supasaasy.budget_rate(text, text) is
@@ -98,10 +102,11 @@ create function supasaasy.slow_down(
   p_retry_after interval
 )
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+begin
   update supasaasy.rate_budgets b
   set factor = greatest(
       0.05,
@@ -111,6 +116,7 @@ as $$
     next_at = greatest(b.next_at, supasaasy.clock() + coalesce(p_retry_after, '0'))
   where b.app_key = p_app_key
     and b.endpoint = case when p_reason like 'global%' then '*' else p_endpoint end;
+end;
 $$;
 
 comment on function supasaasy.slow_down(text, text, text, interval) is
@@ -123,10 +129,11 @@ create function supasaasy.heed_rate(
   p_rate jsonb
 )
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+begin
   update supasaasy.rate_budgets b
   set next_at = supasaasy.unix_time(p_rate -> 'reset')
   where b.app_key = p_app_key
@@ -135,6 +142,7 @@ as $$
       < (1 - supasaasy.setting('rate_headroom')::numeric) * supasaasy.whole_number(p_rate -> 'limit')
     and b.next_at < supasaasy.unix_time(p_rate -> 'reset')
     and supasaasy.unix_time(p_rate -> 'reset') < supasaasy.clock() + interval '5 minutes';
+end;
 $$;
 
 comment on function supasaasy.heed_rate(text, jsonb) is

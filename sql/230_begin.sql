@@ -145,11 +145,12 @@ comment on function supasaasy.begin_page(bigint, uuid) is
 
 create function supasaasy.is_job_refused(p_run_id bigint)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select
     from supasaasy.sync_runs r
     join supasaasy.apps a on a.app_key = r.app_key and a.breaker_opened_at is not null
@@ -157,6 +158,7 @@ as $$
     join supasaasy.sync_tasks t on t.run_id = o.id and t.state = 'failed'
     where r.id = p_run_id and t.error_class = 'auth'
   );
+end;
 $$;
 
 comment on function supasaasy.is_job_refused(bigint) is

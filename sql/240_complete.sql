@@ -134,23 +134,27 @@ create function supasaasy.rows_within(
   p_rows jsonb
 )
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select case
-    when j.sync_from is null then p_rows
-    else (
-      select coalesce(jsonb_agg(r.value order by r.position), '[]')
-      from jsonb_array_elements(p_rows) with ordinality as r (value, position)
-      where not coalesce(
-        supasaasy.unix_time(r.value -> p_resource.created_field) < j.sync_from, false
+begin
+  return (
+    select case
+      when j.sync_from is null then p_rows
+      else (
+        select coalesce(jsonb_agg(r.value order by r.position), '[]')
+        from jsonb_array_elements(p_rows) with ordinality as r (value, position)
+        where not coalesce(
+          supasaasy.unix_time(r.value -> p_resource.created_field) < j.sync_from, false
+        )
       )
-    )
-  end
-  from supasaasy.sync_runs n
-  join supasaasy.sync_jobs j on j.id = n.job_id
-  where n.id = p_run_id;
+    end
+    from supasaasy.sync_runs n
+    join supasaasy.sync_jobs j on j.id = n.job_id
+    where n.id = p_run_id
+  );
+end;
 $$;
 
 comment on function supasaasy.rows_within(bigint, supasaasy.resources, jsonb) is
@@ -164,10 +168,11 @@ create function supasaasy.measure_skew(
   p_until timestamptz
 )
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+begin
   update supasaasy.apps a
   set clock_skew = m.proven + interval '1 second'
   from (
@@ -179,6 +184,7 @@ as $$
   where a.app_key = p_task.app_key
     and m.proven > interval '0'
     and m.proven + interval '1 second' > supasaasy.clock_skew(a.app_key);
+end;
 $$;
 
 comment on function supasaasy.measure_skew(supasaasy.sync_tasks, timestamptz, timestamptz) is
@@ -457,11 +463,12 @@ comment on function supasaasy.check_fetched(supasaasy.sync_tasks, jsonb, text[])
 
 create function supasaasy.must_yield(p_task supasaasy.sync_tasks)
 returns boolean
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select
     from generate_series(0, p_task.priority - 1) as p (priority)
     cross join lateral (
@@ -474,6 +481,7 @@ as $$
       limit 1
     ) t
   );
+end;
 $$;
 
 comment on function supasaasy.must_yield(supasaasy.sync_tasks) is
@@ -481,10 +489,11 @@ comment on function supasaasy.must_yield(supasaasy.sync_tasks) is
 
 create function supasaasy.put_back(p_task_id bigint)
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+begin
   update supasaasy.sync_tasks t
   set state = 'pending',
     start_token = null,
@@ -492,6 +501,7 @@ as $$
     begun_at = null,
     lease_expires_at = null
   where t.id = p_task_id;
+end;
 $$;
 
 comment on function supasaasy.put_back(bigint) is

@@ -10,14 +10,16 @@
 
 create function supasaasy.backoff(p_attempts integer)
 returns interval
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select (0.75 + random() / 2) * least(
+begin
+  return (0.75 + random() / 2) * least(
     supasaasy.setting('backoff_cap')::interval,
     supasaasy.setting('backoff_base')::interval * 2 ^ least(p_attempts - 1, 20)
   );
+end;
 $$;
 
 comment on function supasaasy.backoff(integer) is

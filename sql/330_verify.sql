@@ -16,16 +16,18 @@ comment on table supasaasy.verify_findings is
 
 create function supasaasy.is_verifying(p_run_id bigint)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce((
+begin
+  return coalesce((
     select j.mode = 'verify'
     from supasaasy.sync_runs r
     join supasaasy.sync_jobs j on j.id = r.job_id
     where r.id = p_run_id
   ), false);
+end;
 $$;
 
 comment on function supasaasy.is_verifying(bigint) is

@@ -26,15 +26,17 @@ revoke all on schema supasaasy from public;
 
 create function supasaasy.clock()
 returns timestamptz
-language sql
+language plpgsql
 volatile
 parallel safe
 set search_path = ''
 as $$
-  select coalesce(
+begin
+  return coalesce(
     nullif(current_setting('supasaasy.clock', true), '')::timestamptz,
     clock_timestamp()
   );
+end;
 $$;
 
 comment on function supasaasy.clock() is
@@ -44,12 +46,13 @@ comment on function supasaasy.clock() is
 -- right edge of the primary key's index.
 create function supasaasy.uuid_v7()
 returns uuid
-language sql
+language plpgsql
 volatile
 parallel safe
 set search_path = ''
 as $$
-  select encode(
+begin
+  return encode(
     set_bit(
       set_bit(
         overlay(
@@ -63,6 +66,7 @@ as $$
     ),
     'hex'
   )::uuid;
+end;
 $$;
 
 comment on function supasaasy.uuid_v7() is
@@ -285,14 +289,16 @@ comment on function supasaasy.set_setting(text, text) is
 -- schema cannot lose it; the setting comes first.
 create function supasaasy.known_functions_url()
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(
+begin
+  return coalesce(
     supasaasy.setting('functions_url'),
     nullif(current_setting('supasaasy.functions_url', true), '')
   );
+end;
 $$;
 
 comment on function supasaasy.known_functions_url() is
@@ -328,16 +334,18 @@ comment on function supasaasy.functions_url() is
 
 create function supasaasy.unix_time(p_value jsonb)
 returns timestamptz
-language sql
+language plpgsql
 immutable
 parallel safe
 set search_path = ''
 as $$
-  select case
+begin
+  return case
     when jsonb_typeof(p_value) = 'number'
       and p_value::numeric between -62135596800 and 253402300799
     then to_timestamp(p_value::numeric::double precision)
   end;
+end;
 $$;
 
 comment on function supasaasy.unix_time(jsonb) is
@@ -345,17 +353,19 @@ comment on function supasaasy.unix_time(jsonb) is
 
 create function supasaasy.whole_number(p_value jsonb)
 returns bigint
-language sql
+language plpgsql
 immutable
 parallel safe
 set search_path = ''
 as $$
-  select case
+begin
+  return case
     when jsonb_typeof(p_value) = 'number'
       and p_value::numeric between -9223372036854775808 and 9223372036854775807
       and p_value::numeric = trunc(p_value::numeric)
     then p_value::numeric::bigint
   end;
+end;
 $$;
 
 comment on function supasaasy.whole_number(jsonb) is
@@ -363,12 +373,14 @@ comment on function supasaasy.whole_number(jsonb) is
 
 create function supasaasy.truth(p_value jsonb)
 returns boolean
-language sql
+language plpgsql
 immutable
 parallel safe
 set search_path = ''
 as $$
-  select case when jsonb_typeof(p_value) = 'boolean' then p_value::boolean end;
+begin
+  return case when jsonb_typeof(p_value) = 'boolean' then p_value::boolean end;
+end;
 $$;
 
 comment on function supasaasy.truth(jsonb) is
@@ -858,18 +870,22 @@ for each row execute function supasaasy.check_app();
 
 create function supasaasy.app_resources(p_app_key text)
 returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select supasaasy.resolve_resources(
-    a.connector,
-    case when a.config ? 'sync_resources'
-      then array(select jsonb_array_elements_text(a.config -> 'sync_resources'))
-    end
-  )
-  from supasaasy.apps a
-  where a.app_key = p_app_key;
+begin
+  return (
+    select supasaasy.resolve_resources(
+      a.connector,
+      case when a.config ? 'sync_resources'
+        then array(select jsonb_array_elements_text(a.config -> 'sync_resources'))
+      end
+    )
+    from supasaasy.apps a
+    where a.app_key = p_app_key
+  );
+end;
 $$;
 
 comment on function supasaasy.app_resources(text) is
@@ -877,14 +893,18 @@ comment on function supasaasy.app_resources(text) is
 
 create function supasaasy.app_api_version(p_app_key text)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(a.config ->> 'api_version', c.api_version)
-  from supasaasy.apps a
-  join supasaasy.connectors c on c.connector = a.connector
-  where a.app_key = p_app_key;
+begin
+  return (
+    select coalesce(a.config ->> 'api_version', c.api_version)
+    from supasaasy.apps a
+    join supasaasy.connectors c on c.connector = a.connector
+    where a.app_key = p_app_key
+  );
+end;
 $$;
 
 comment on function supasaasy.app_api_version(text) is
@@ -916,13 +936,17 @@ create function supasaasy.vault_secrets(
   p_kind text
 )
 returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce(array_agg(s.decrypted_secret order by s.name desc), '{}')
-  from vault.decrypted_secrets s
-  where starts_with(s.name, supasaasy.secret_name(p_app_key, p_kind));
+begin
+  return (
+    select coalesce(array_agg(s.decrypted_secret order by s.name desc), '{}')
+    from vault.decrypted_secrets s
+    where starts_with(s.name, supasaasy.secret_name(p_app_key, p_kind))
+  );
+end;
 $$;
 
 comment on function supasaasy.vault_secrets(text, text) is
@@ -1152,12 +1176,13 @@ create function supasaasy.decide(
   p_source text
 )
 returns text
-language sql
+language plpgsql
 immutable
 parallel safe
 set search_path = ''
 as $$
-  select case
+begin
+  return case
     when p_stored_at is null then 'apply'
     when p_at >= p_stored_until then
       case when not p_same then 'apply' when p_source = 'page' then 'keep' else 'touch' end
@@ -1167,6 +1192,7 @@ as $$
     when p_at >= p_stored_at then 'apply_and_check'
     else 'check'
   end;
+end;
 $$;
 
 comment on function supasaasy.decide(timestamptz, timestamptz, boolean, timestamptz, timestamptz, text) is
@@ -1927,13 +1953,17 @@ create index seen_events_seen_idx on supasaasy.seen_events (seen_at);
 
 create function supasaasy.clock_skew(p_app_key text)
 returns interval
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select greatest(supasaasy.setting('clock_skew')::interval, a.clock_skew)
-  from supasaasy.apps a
-  where a.app_key = p_app_key;
+begin
+  return (
+    select greatest(supasaasy.setting('clock_skew')::interval, a.clock_skew)
+    from supasaasy.apps a
+    where a.app_key = p_app_key
+  );
+end;
 $$;
 
 comment on function supasaasy.clock_skew(text) is
@@ -2243,11 +2273,12 @@ create function supasaasy.keeps_history(
   p_collection_key text
 )
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select
     from supasaasy.apps a
     join supasaasy.resources r on r.collection_key = p_collection_key
@@ -2257,6 +2288,7 @@ as $$
         or a.config -> 'history' ?| array[r.resource, r.collection_key]
       )
   );
+end;
 $$;
 
 comment on function supasaasy.keeps_history(text, text) is
@@ -2612,11 +2644,13 @@ create index sync_state_collection_idx on supasaasy.sync_state (collection_key);
 -- was the last.
 create function supasaasy.lock_queue(p_app_key text)
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select pg_advisory_xact_lock(hashtextextended(p_app_key, 7306));
+begin
+  perform pg_advisory_xact_lock(hashtextextended(p_app_key, 7306));
+end;
 $$;
 
 comment on function supasaasy.lock_queue(text) is
@@ -2797,15 +2831,17 @@ comment on function supasaasy.pong(uuid, text[], text[]) is
 
 create function supasaasy.breaker_state(p_app supasaasy.apps)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select case
+begin
+  return case
     when p_app.breaker_opened_at is null then 'closed'
     when p_app.breaker_retry_at > supasaasy.clock() then 'open'
     else 'half_open'
   end;
+end;
 $$;
 
 comment on function supasaasy.breaker_state(supasaasy.apps) is
@@ -2858,16 +2894,18 @@ comment on function supasaasy.note_failure(text, text, text) is
 
 create function supasaasy.close_breaker(p_app_key text)
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+begin
   update supasaasy.apps a
   set failures = 0,
     breaker_opened_at = null,
     breaker_retry_at = null,
     breaker_message = null
   where a.app_key = p_app_key and (a.failures > 0 or a.breaker_opened_at is not null);
+end;
 $$;
 
 comment on function supasaasy.close_breaker(text) is
@@ -2969,10 +3007,11 @@ create function supasaasy.request_children(
   p_run_id bigint default null
 )
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+begin
   insert into supasaasy.sync_tasks as t (
     run_id, app_key, collection_key, kind, external_id, priority, page_size, seen
   )
@@ -2988,6 +3027,7 @@ as $$
       when t.begun_at is not null or t.pages > 0 then excluded.run_after
       else t.again_after
     end;
+end;
 $$;
 
 comment on function supasaasy.request_children(text, text, text[], bigint) is
@@ -2995,11 +3035,13 @@ comment on function supasaasy.request_children(text, text, text[], bigint) is
 
 create function supasaasy.lock_claims()
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select pg_advisory_xact_lock(7307);
+begin
+  perform pg_advisory_xact_lock(7307);
+end;
 $$;
 
 comment on function supasaasy.lock_claims() is
@@ -3010,11 +3052,13 @@ create function supasaasy.app_concurrency(
   p_connector supasaasy.connectors
 )
 returns integer
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce((p_app.config ->> 'max_concurrency')::integer, p_connector.max_concurrency);
+begin
+  return coalesce((p_app.config ->> 'max_concurrency')::integer, p_connector.max_concurrency);
+end;
 $$;
 
 comment on function supasaasy.app_concurrency(supasaasy.apps, supasaasy.connectors) is
@@ -3024,24 +3068,28 @@ comment on function supasaasy.app_concurrency(supasaasy.apps, supasaasy.connecto
 -- open, one while that is half-open.
 create function supasaasy.app_room(p_app supasaasy.apps)
 returns integer
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select case
-    when not p_app.enabled then 0
-    else greatest(0, case supasaasy.breaker_state(p_app)
-      when 'open' then 0
-      when 'half_open' then 1
-      else supasaasy.app_concurrency(p_app, c)
-    end - (
-      select count(*)
-      from supasaasy.sync_tasks t
-      where t.state = 'leased' and t.app_key = p_app.app_key
-    ))
-  end::integer
-  from supasaasy.connectors c
-  where c.connector = p_app.connector;
+begin
+  return (
+    select case
+      when not p_app.enabled then 0
+      else greatest(0, case supasaasy.breaker_state(p_app)
+        when 'open' then 0
+        when 'half_open' then 1
+        else supasaasy.app_concurrency(p_app, c)
+      end - (
+        select count(*)
+        from supasaasy.sync_tasks t
+        where t.state = 'leased' and t.app_key = p_app.app_key
+      ))
+    end::integer
+    from supasaasy.connectors c
+    where c.connector = p_app.connector
+  );
+end;
 $$;
 
 comment on function supasaasy.app_room(supasaasy.apps) is
@@ -3049,12 +3097,13 @@ comment on function supasaasy.app_room(supasaasy.apps) is
 
 create function supasaasy.has_due_task(p_app_key text)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 set enable_seqscan = off
 as $$
-  select exists (
+begin
+  return exists (
     select
     from (values (0), (1), (2)) as p (priority)
     cross join lateral (
@@ -3067,6 +3116,7 @@ as $$
       limit 1
     ) t
   );
+end;
 $$;
 
 comment on function supasaasy.has_due_task(text) is
@@ -3241,13 +3291,17 @@ comment on function supasaasy.start_tasks(integer, text) is
 -- Whether no lease is to spare, so that a chain's next page must be somebody else's turn.
 create function supasaasy.is_saturated()
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select count(*) >= supasaasy.setting('max_in_flight')::integer - 1
-  from supasaasy.sync_tasks t
-  where t.state = 'leased';
+begin
+  return (
+    select count(*) >= supasaasy.setting('max_in_flight')::integer - 1
+    from supasaasy.sync_tasks t
+    where t.state = 'leased'
+  );
+end;
 $$;
 
 comment on function supasaasy.is_saturated() is
@@ -3257,12 +3311,16 @@ comment on function supasaasy.is_saturated() is
 -- while leases are scarce.
 create function supasaasy.next_task(p_app_key text)
 returns jsonb
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select jsonb_build_object('task_id', c.task_id, 'token', c.start_token)
-  from supasaasy.claim_tasks(1, case when not supasaasy.is_saturated() then p_app_key end) c;
+begin
+  return (
+    select jsonb_build_object('task_id', c.task_id, 'token', c.start_token)
+    from supasaasy.claim_tasks(1, case when not supasaasy.is_saturated() then p_app_key end) c
+  );
+end;
 $$;
 
 comment on function supasaasy.next_task(text) is
@@ -3321,18 +3379,22 @@ create function supasaasy.budget_rate(
   p_endpoint text
 )
 returns double precision
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select supasaasy.setting('rate_headroom')::double precision * case
-    when p_endpoint <> '*' then c.rate_endpoint
-    when a.livemode then c.rate_live
-    else c.rate_sandbox
-  end
-  from supasaasy.apps a
-  join supasaasy.connectors c on c.connector = a.connector
-  where a.app_key = p_app_key;
+begin
+  return (
+    select supasaasy.setting('rate_headroom')::double precision * case
+      when p_endpoint <> '*' then c.rate_endpoint
+      when a.livemode then c.rate_live
+      else c.rate_sandbox
+    end
+    from supasaasy.apps a
+    join supasaasy.connectors c on c.connector = a.connector
+    where a.app_key = p_app_key
+  );
+end;
 $$;
 
 comment on function supasaasy.budget_rate(text, text) is
@@ -3394,10 +3456,11 @@ create function supasaasy.slow_down(
   p_retry_after interval
 )
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+begin
   update supasaasy.rate_budgets b
   set factor = greatest(
       0.05,
@@ -3407,6 +3470,7 @@ as $$
     next_at = greatest(b.next_at, supasaasy.clock() + coalesce(p_retry_after, '0'))
   where b.app_key = p_app_key
     and b.endpoint = case when p_reason like 'global%' then '*' else p_endpoint end;
+end;
 $$;
 
 comment on function supasaasy.slow_down(text, text, text, interval) is
@@ -3419,10 +3483,11 @@ create function supasaasy.heed_rate(
   p_rate jsonb
 )
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+begin
   update supasaasy.rate_budgets b
   set next_at = supasaasy.unix_time(p_rate -> 'reset')
   where b.app_key = p_app_key
@@ -3431,6 +3496,7 @@ as $$
       < (1 - supasaasy.setting('rate_headroom')::numeric) * supasaasy.whole_number(p_rate -> 'limit')
     and b.next_at < supasaasy.unix_time(p_rate -> 'reset')
     and supasaasy.unix_time(p_rate -> 'reset') < supasaasy.clock() + interval '5 minutes';
+end;
 $$;
 
 comment on function supasaasy.heed_rate(text, jsonb) is
@@ -3618,11 +3684,12 @@ comment on function supasaasy.begin_page(bigint, uuid) is
 
 create function supasaasy.is_job_refused(p_run_id bigint)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select
     from supasaasy.sync_runs r
     join supasaasy.apps a on a.app_key = r.app_key and a.breaker_opened_at is not null
@@ -3630,6 +3697,7 @@ as $$
     join supasaasy.sync_tasks t on t.run_id = o.id and t.state = 'failed'
     where r.id = p_run_id and t.error_class = 'auth'
   );
+end;
 $$;
 
 comment on function supasaasy.is_job_refused(bigint) is
@@ -3859,23 +3927,27 @@ create function supasaasy.rows_within(
   p_rows jsonb
 )
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select case
-    when j.sync_from is null then p_rows
-    else (
-      select coalesce(jsonb_agg(r.value order by r.position), '[]')
-      from jsonb_array_elements(p_rows) with ordinality as r (value, position)
-      where not coalesce(
-        supasaasy.unix_time(r.value -> p_resource.created_field) < j.sync_from, false
+begin
+  return (
+    select case
+      when j.sync_from is null then p_rows
+      else (
+        select coalesce(jsonb_agg(r.value order by r.position), '[]')
+        from jsonb_array_elements(p_rows) with ordinality as r (value, position)
+        where not coalesce(
+          supasaasy.unix_time(r.value -> p_resource.created_field) < j.sync_from, false
+        )
       )
-    )
-  end
-  from supasaasy.sync_runs n
-  join supasaasy.sync_jobs j on j.id = n.job_id
-  where n.id = p_run_id;
+    end
+    from supasaasy.sync_runs n
+    join supasaasy.sync_jobs j on j.id = n.job_id
+    where n.id = p_run_id
+  );
+end;
 $$;
 
 comment on function supasaasy.rows_within(bigint, supasaasy.resources, jsonb) is
@@ -3889,10 +3961,11 @@ create function supasaasy.measure_skew(
   p_until timestamptz
 )
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+begin
   update supasaasy.apps a
   set clock_skew = m.proven + interval '1 second'
   from (
@@ -3904,6 +3977,7 @@ as $$
   where a.app_key = p_task.app_key
     and m.proven > interval '0'
     and m.proven + interval '1 second' > supasaasy.clock_skew(a.app_key);
+end;
 $$;
 
 comment on function supasaasy.measure_skew(supasaasy.sync_tasks, timestamptz, timestamptz) is
@@ -4182,11 +4256,12 @@ comment on function supasaasy.check_fetched(supasaasy.sync_tasks, jsonb, text[])
 
 create function supasaasy.must_yield(p_task supasaasy.sync_tasks)
 returns boolean
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select
     from generate_series(0, p_task.priority - 1) as p (priority)
     cross join lateral (
@@ -4199,6 +4274,7 @@ as $$
       limit 1
     ) t
   );
+end;
 $$;
 
 comment on function supasaasy.must_yield(supasaasy.sync_tasks) is
@@ -4206,10 +4282,11 @@ comment on function supasaasy.must_yield(supasaasy.sync_tasks) is
 
 create function supasaasy.put_back(p_task_id bigint)
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+begin
   update supasaasy.sync_tasks t
   set state = 'pending',
     start_token = null,
@@ -4217,6 +4294,7 @@ as $$
     begun_at = null,
     lease_expires_at = null
   where t.id = p_task_id;
+end;
 $$;
 
 comment on function supasaasy.put_back(bigint) is
@@ -4236,14 +4314,16 @@ comment on function supasaasy.put_back(bigint) is
 
 create function supasaasy.backoff(p_attempts integer)
 returns interval
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select (0.75 + random() / 2) * least(
+begin
+  return (0.75 + random() / 2) * least(
     supasaasy.setting('backoff_cap')::interval,
     supasaasy.setting('backoff_base')::interval * 2 ^ least(p_attempts - 1, 20)
   );
+end;
 $$;
 
 comment on function supasaasy.backoff(integer) is
@@ -5983,16 +6063,18 @@ comment on table supasaasy.verify_findings is
 
 create function supasaasy.is_verifying(p_run_id bigint)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce((
+begin
+  return coalesce((
     select j.mode = 'verify'
     from supasaasy.sync_runs r
     join supasaasy.sync_jobs j on j.id = r.job_id
     where r.id = p_run_id
   ), false);
+end;
 $$;
 
 comment on function supasaasy.is_verifying(bigint) is
