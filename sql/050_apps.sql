@@ -269,15 +269,17 @@ stable
 set search_path = ''
 as $$
 begin
-  return (
-    select supasaasy.resolve_resources(
-      a.connector,
-      case when a.config ? 'sync_resources'
-        then array(select jsonb_array_elements_text(a.config -> 'sync_resources'))
-      end
-    )
+  return array(
+    select r.collection_key
     from supasaasy.apps a
+    join supasaasy.resources r on r.connector = a.connector
     where a.app_key = p_app_key
+      and not r.is_feed
+      and (
+        not a.config ? 'sync_resources'
+        or a.config -> 'sync_resources' ?| array[r.resource, r.collection_key]
+      )
+    order by r.position
   );
 end;
 $$;

@@ -3,6 +3,26 @@
 --
 -- The order of a caller: check_rows, lock_rows, then its own row locks, then observe (140_observe).
 
+create function supasaasy.is_row(p_value jsonb)
+returns boolean
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+begin
+  return coalesce(
+    jsonb_typeof(p_value) = 'object'
+      and jsonb_typeof(p_value -> 'id') = 'string'
+      and length(p_value ->> 'id') between 1 and 255,
+    false
+  );
+end;
+$$;
+
+comment on function supasaasy.is_row(jsonb) is
+  'Whether a value is an object with an id of 1 to 255 characters.';
+
 create function supasaasy.check_rows(
   p_collection_key text,
   p_rows jsonb
@@ -24,11 +44,7 @@ begin
   select r.position, r.value
   into v_bad
   from jsonb_array_elements(p_rows) with ordinality as r (value, position)
-  where case
-    when jsonb_typeof(r.value) <> 'object' then true
-    when coalesce(jsonb_typeof(r.value -> 'id'), 'missing') <> 'string' then true
-    else length(r.value ->> 'id') not between 1 and 255
-  end
+  where not supasaasy.is_row(r.value)
   limit 1;
   if found then
     raise exception using
@@ -56,11 +72,13 @@ returns table (
   parent_external_id text,
   payload jsonb
 )
-language sql
+language plpgsql
 immutable
 rows 200
 set search_path = ''
 as $$
+begin
+  return query
   select p.payload ->> 'id', c.payload
   from unnest(p_parents) as p (payload)
   cross join lateral jsonb_array_elements(
@@ -69,6 +87,7 @@ as $$
       else '[]'
     end
   ) as c (payload);
+end;
 $$;
 
 comment on function supasaasy.child_rows(jsonb[], text[]) is

@@ -28,8 +28,8 @@ set enable_seqscan = off
 as $$
 declare
   v_now timestamptz := supasaasy.clock();
-  -- The head of time-ordered ids (version 7), made once for all rows.
-  v_uuid_head text := left(supasaasy.uuid_v7()::text, 15);
+  -- One time-ordered id (version 7) for all rows: each ends in its number instead.
+  v_uuid_head text := left(supasaasy.uuid_v7()::text, 30);
   v_below_floor boolean := false;
   v_floor_from timestamptz;
   v_volatile boolean := cardinality(p_resource.volatile_paths) > 0;
@@ -47,6 +47,7 @@ begin
       i.external_id,
       i.parent_external_id,
       i.payload,
+      i.position,
       supasaasy.unix_time(i.payload -> p_resource.created_field) as source_created_at
     from unnest(p_ids, p_parents, p_payloads) with ordinality
       as i (external_id, parent_external_id, payload, position)
@@ -78,6 +79,8 @@ begin
       where e.app_key = p_app_key
         and e.collection_key = p_resource.collection_key
         and e.external_id = i.external_id
+      -- A look-up for each row, whatever the statistics say of a table that is being filled.
+      offset 0
     ) e on true
     left join lateral (
       select t.observed_at, t.observed_until
@@ -85,6 +88,7 @@ begin
       where t.app_key = p_app_key
         and t.collection_key = p_resource.collection_key
         and t.external_id = i.external_id
+      offset 0
     ) t on true
   ),
   judged as materialized (
@@ -113,12 +117,13 @@ begin
   ),
   revived as (
     delete from supasaasy.tombstones t
-    using judged j
-    where j.buried
-      and j.verdict in ('apply', 'apply_and_check')
-      and t.app_key = p_app_key
+    where t.app_key = p_app_key
       and t.collection_key = p_resource.collection_key
-      and t.external_id = j.external_id
+      and t.external_id = any (array(
+        select j.external_id
+        from judged j
+        where j.buried and j.verdict in ('apply', 'apply_and_check')
+      ))
   ),
   written as (
     insert into supasaasy.entities as e (
@@ -127,7 +132,7 @@ begin
       archived_at
     )
     select
-      (v_uuid_head || substring(gen_random_uuid()::text from 16))::uuid,
+      (v_uuid_head || lpad(to_hex(j.position), 6, '0'))::uuid,
       p_app_key, p_resource.collection_key, j.external_id, j.parent_external_id, p_api_version,
       j.payload, j.external_id = any (p_repaired), j.source_created_at, p_at, p_until, v_now, v_now,
       case when j.payload @@ p_resource.archived_when then

@@ -41,14 +41,22 @@ begin
         else d.verdict
       end as verdict
     from (select distinct u.external_id from unnest(p_ids) as u (external_id)) i
-    left join supasaasy.entities e
-      on e.app_key = p_app_key
-      and e.collection_key = p_collection_key
-      and e.external_id = i.external_id
-    left join supasaasy.tombstones t
-      on t.app_key = p_app_key
-      and t.collection_key = p_collection_key
-      and t.external_id = i.external_id
+    left join lateral (
+      select e.id, e.parent_external_id, e.source_created_at, e.observed_at, e.observed_until
+      from supasaasy.entities e
+      where e.app_key = p_app_key
+        and e.collection_key = p_collection_key
+        and e.external_id = i.external_id
+      offset 0
+    ) e on true
+    left join lateral (
+      select t.observed_at, t.observed_until
+      from supasaasy.tombstones t
+      where t.app_key = p_app_key
+        and t.collection_key = p_collection_key
+        and t.external_id = i.external_id
+      offset 0
+    ) t on true
     left join supasaasy.sync_state s
       on s.app_key = p_app_key
       and s.collection_key = p_collection_key
@@ -65,8 +73,9 @@ begin
   ),
   gone as (
     delete from supasaasy.entities e
-    using judged j
-    where e.id = j.id and j.verdict in ('apply', 'apply_and_check')
+    where e.id = any (array(
+      select j.id from judged j where j.verdict in ('apply', 'apply_and_check')
+    ))
     returning e.external_id
   ),
   buried as (
@@ -110,10 +119,15 @@ begin
   loop
     select array_agg(e.external_id), max(e.observed_until)
     into v_child_ids, v_child_until
-    from supasaasy.entities e
-    where e.app_key = p_app_key
-      and e.collection_key = v_child
-      and e.parent_external_id = any (v_gone);
+    from unnest(v_gone) as g (external_id)
+    cross join lateral (
+      select c.external_id, c.observed_until
+      from supasaasy.entities c
+      where c.app_key = p_app_key
+        and c.collection_key = v_child
+        and c.parent_external_id = g.external_id
+      offset 0
+    ) e;
     if v_child_ids is not null then
       -- A child cannot outlive its parent, whatever was observed of it since.
       v_deleted := v_deleted + supasaasy.delete_rows(

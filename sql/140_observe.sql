@@ -42,6 +42,7 @@ declare
   v_removed text[];
   v_truncated text[];
   v_is_new boolean;
+  v_are_rows boolean;
 begin
   select r.* into strict v_resource
   from supasaasy.resources r
@@ -143,16 +144,14 @@ begin
     );
     continue when v_followed is null;
 
-    perform supasaasy.check_rows(
-      v_child.collection_key,
-      coalesce((
-        select jsonb_agg(c.payload)
-        from supasaasy.child_rows(v_followed, v_child.children_path) c
-      ), '[]')
-    );
-    select array_agg(c.payload ->> 'id'), array_agg(c.parent_external_id), array_agg(c.payload)
-    into v_child_ids, v_child_parents, v_child_payloads
+    select
+      array_agg(c.payload ->> 'id'), array_agg(c.parent_external_id), array_agg(c.payload),
+      bool_and(supasaasy.is_row(c.payload))
+    into v_child_ids, v_child_parents, v_child_payloads, v_are_rows
     from supasaasy.child_rows(v_followed, v_child.children_path) c;
+    if not v_are_rows then
+      perform supasaasy.check_rows(v_child.collection_key, to_jsonb(v_child_payloads));
+    end if;
     if v_child_ids is not null then
       v_child_rows := supasaasy.upsert_rows(
         p_app_key := p_app_key,

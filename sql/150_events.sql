@@ -228,20 +228,24 @@ comment on function supasaasy.apply_event(supasaasy.apps, jsonb) is
 -- What the webhook function needs to know of an app before it reads a body.
 create function supasaasy.webhook_app(p_app_key text)
 returns jsonb
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select jsonb_build_object(
-    'connector', a.connector,
-    'enabled', a.enabled,
-    'logging', coalesce(a.config -> 'webhook_logging', 'false') <> 'false',
-    'secret_env', a.config ->> 'webhook_secret_env',
-    'secrets', supasaasy.vault_secrets(a.app_key, 'webhook_secret')
-  )
-  from supasaasy.apps a
-  where a.app_key = p_app_key and a.deleting_since is null;
+begin
+  return (
+    select jsonb_build_object(
+      'connector', a.connector,
+      'enabled', a.enabled,
+      'logging', coalesce(a.config -> 'webhook_logging', 'false') <> 'false',
+      'secret_env', a.config ->> 'webhook_secret_env',
+      'secrets', supasaasy.vault_secrets(a.app_key, 'webhook_secret')
+    )
+    from supasaasy.apps a
+    where a.app_key = p_app_key and a.deleting_since is null
+  );
+end;
 $$;
 
 -- Definer: functions hold no grant on apps.
@@ -257,6 +261,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);

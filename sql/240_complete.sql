@@ -208,10 +208,12 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_until timestamptz := supasaasy.clock();
   v_task supasaasy.sync_tasks%rowtype;
+  v_app supasaasy.apps%rowtype;
   v_resource supasaasy.resources%rowtype;
   v_may_remove boolean;
   v_counts record;
@@ -266,17 +268,24 @@ begin
   elsif v_task.work_token is distinct from p_work_token then
     return jsonb_build_object('status', 'stale');
   end if;
-  perform supasaasy.measure_skew(v_task, p_provider_time, v_until);
+  if p_provider_time is not null then
+    perform supasaasy.measure_skew(v_task, p_provider_time, v_until);
+  end if;
   -- A page that was asked for before its job's key was refused is kept, but its chain ends.
-  v_refused := p_next_cursor is not null and supasaasy.is_job_refused(v_task.run_id);
-  if not v_refused then
+  select a.* into strict v_app from supasaasy.apps a where a.app_key = v_task.app_key;
+  v_refused := p_next_cursor is not null
+    and v_app.breaker_opened_at is not null
+    and supasaasy.is_job_refused(v_task.run_id);
+  if not v_refused and (v_app.failures > 0 or v_app.breaker_opened_at is not null) then
     perform supasaasy.close_breaker(v_task.app_key);
   end if;
 
   if v_task.kind = 'list' and not v_resource.filters_created then
     v_rows := supasaasy.rows_within(v_task.run_id, v_resource, p_rows);
   end if;
-  perform supasaasy.heed_rate(v_task.app_key, p_rate);
+  if p_rate is not null then
+    perform supasaasy.heed_rate(v_task.app_key, p_rate);
+  end if;
   if v_task.kind = 'children' and not exists (
     select from supasaasy.entities e
     where e.app_key = v_task.app_key
@@ -315,12 +324,14 @@ begin
       p_may_remove := v_may_remove,
       p_run_id := v_task.run_id
     );
-    update supasaasy.tombstones b
-    set merged_into = m.value
-    from jsonb_each_text(p_merged) as m (key, value)
-    where b.app_key = v_task.app_key
-      and b.collection_key = v_task.collection_key
-      and b.external_id = m.key;
+    if p_merged is not null then
+      update supasaasy.tombstones b
+      set merged_into = m.value
+      from jsonb_each_text(p_merged) as m (key, value)
+      where b.app_key = v_task.app_key
+        and b.collection_key = v_task.collection_key
+        and b.external_id = m.key;
+    end if;
   end if;
 
   v_listed := array(select r.value ->> 'id' from jsonb_array_elements(p_rows) as r (value));

@@ -49,6 +49,7 @@ begin
             and not exists (
               select from supasaasy.sync_seen s
               where s.run_id = p_run.id and s.external_id = e.external_id
+              offset 0
             ) as absent
         from supasaasy.entities e
         where e.app_key = p_run.app_key

@@ -73,14 +73,22 @@ begin
         'page'
       ) as verdict
     from jsonb_array_elements(p_rows) as l (value)
-    left join supasaasy.entities e
-      on e.app_key = p_task.app_key
-      and e.collection_key = p_task.collection_key
-      and e.external_id = l.value ->> 'id'
-    left join supasaasy.tombstones t
-      on t.app_key = p_task.app_key
-      and t.collection_key = p_task.collection_key
-      and t.external_id = l.value ->> 'id'
+    left join lateral (
+      select e.id, e.api_version, e.raw_payload, e.observed_at, e.observed_until
+      from supasaasy.entities e
+      where e.app_key = p_task.app_key
+        and e.collection_key = p_task.collection_key
+        and e.external_id = l.value ->> 'id'
+      offset 0
+    ) e on true
+    left join lateral (
+      select t.observed_at, t.observed_until
+      from supasaasy.tombstones t
+      where t.app_key = p_task.app_key
+        and t.collection_key = p_task.collection_key
+        and t.external_id = l.value ->> 'id'
+      offset 0
+    ) t on true
   ),
   found as (
     insert into supasaasy.verify_findings (job_id, collection_key, external_id, finding)

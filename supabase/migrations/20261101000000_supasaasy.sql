@@ -875,15 +875,17 @@ stable
 set search_path = ''
 as $$
 begin
-  return (
-    select supasaasy.resolve_resources(
-      a.connector,
-      case when a.config ? 'sync_resources'
-        then array(select jsonb_array_elements_text(a.config -> 'sync_resources'))
-      end
-    )
+  return array(
+    select r.collection_key
     from supasaasy.apps a
+    join supasaasy.resources r on r.connector = a.connector
     where a.app_key = p_app_key
+      and not r.is_feed
+      and (
+        not a.config ? 'sync_resources'
+        or a.config -> 'sync_resources' ?| array[r.resource, r.collection_key]
+      )
+    order by r.position
   );
 end;
 $$;
@@ -1205,6 +1207,26 @@ comment on function supasaasy.decide(timestamptz, timestamptz, boolean, timestam
 --
 -- The order of a caller: check_rows, lock_rows, then its own row locks, then observe (140_observe).
 
+create function supasaasy.is_row(p_value jsonb)
+returns boolean
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+begin
+  return coalesce(
+    jsonb_typeof(p_value) = 'object'
+      and jsonb_typeof(p_value -> 'id') = 'string'
+      and length(p_value ->> 'id') between 1 and 255,
+    false
+  );
+end;
+$$;
+
+comment on function supasaasy.is_row(jsonb) is
+  'Whether a value is an object with an id of 1 to 255 characters.';
+
 create function supasaasy.check_rows(
   p_collection_key text,
   p_rows jsonb
@@ -1226,11 +1248,7 @@ begin
   select r.position, r.value
   into v_bad
   from jsonb_array_elements(p_rows) with ordinality as r (value, position)
-  where case
-    when jsonb_typeof(r.value) <> 'object' then true
-    when coalesce(jsonb_typeof(r.value -> 'id'), 'missing') <> 'string' then true
-    else length(r.value ->> 'id') not between 1 and 255
-  end
+  where not supasaasy.is_row(r.value)
   limit 1;
   if found then
     raise exception using
@@ -1258,11 +1276,13 @@ returns table (
   parent_external_id text,
   payload jsonb
 )
-language sql
+language plpgsql
 immutable
 rows 200
 set search_path = ''
 as $$
+begin
+  return query
   select p.payload ->> 'id', c.payload
   from unnest(p_parents) as p (payload)
   cross join lateral jsonb_array_elements(
@@ -1271,6 +1291,7 @@ as $$
       else '[]'
     end
   ) as c (payload);
+end;
 $$;
 
 comment on function supasaasy.child_rows(jsonb[], text[]) is
@@ -1382,8 +1403,8 @@ set enable_seqscan = off
 as $$
 declare
   v_now timestamptz := supasaasy.clock();
-  -- The head of time-ordered ids (version 7), made once for all rows.
-  v_uuid_head text := left(supasaasy.uuid_v7()::text, 15);
+  -- One time-ordered id (version 7) for all rows: each ends in its number instead.
+  v_uuid_head text := left(supasaasy.uuid_v7()::text, 30);
   v_below_floor boolean := false;
   v_floor_from timestamptz;
   v_volatile boolean := cardinality(p_resource.volatile_paths) > 0;
@@ -1401,6 +1422,7 @@ begin
       i.external_id,
       i.parent_external_id,
       i.payload,
+      i.position,
       supasaasy.unix_time(i.payload -> p_resource.created_field) as source_created_at
     from unnest(p_ids, p_parents, p_payloads) with ordinality
       as i (external_id, parent_external_id, payload, position)
@@ -1432,6 +1454,8 @@ begin
       where e.app_key = p_app_key
         and e.collection_key = p_resource.collection_key
         and e.external_id = i.external_id
+      -- A look-up for each row, whatever the statistics say of a table that is being filled.
+      offset 0
     ) e on true
     left join lateral (
       select t.observed_at, t.observed_until
@@ -1439,6 +1463,7 @@ begin
       where t.app_key = p_app_key
         and t.collection_key = p_resource.collection_key
         and t.external_id = i.external_id
+      offset 0
     ) t on true
   ),
   judged as materialized (
@@ -1467,12 +1492,13 @@ begin
   ),
   revived as (
     delete from supasaasy.tombstones t
-    using judged j
-    where j.buried
-      and j.verdict in ('apply', 'apply_and_check')
-      and t.app_key = p_app_key
+    where t.app_key = p_app_key
       and t.collection_key = p_resource.collection_key
-      and t.external_id = j.external_id
+      and t.external_id = any (array(
+        select j.external_id
+        from judged j
+        where j.buried and j.verdict in ('apply', 'apply_and_check')
+      ))
   ),
   written as (
     insert into supasaasy.entities as e (
@@ -1481,7 +1507,7 @@ begin
       archived_at
     )
     select
-      (v_uuid_head || substring(gen_random_uuid()::text from 16))::uuid,
+      (v_uuid_head || lpad(to_hex(j.position), 6, '0'))::uuid,
       p_app_key, p_resource.collection_key, j.external_id, j.parent_external_id, p_api_version,
       j.payload, j.external_id = any (p_repaired), j.source_created_at, p_at, p_until, v_now, v_now,
       case when j.payload @@ p_resource.archived_when then
@@ -1618,14 +1644,22 @@ begin
         else d.verdict
       end as verdict
     from (select distinct u.external_id from unnest(p_ids) as u (external_id)) i
-    left join supasaasy.entities e
-      on e.app_key = p_app_key
-      and e.collection_key = p_collection_key
-      and e.external_id = i.external_id
-    left join supasaasy.tombstones t
-      on t.app_key = p_app_key
-      and t.collection_key = p_collection_key
-      and t.external_id = i.external_id
+    left join lateral (
+      select e.id, e.parent_external_id, e.source_created_at, e.observed_at, e.observed_until
+      from supasaasy.entities e
+      where e.app_key = p_app_key
+        and e.collection_key = p_collection_key
+        and e.external_id = i.external_id
+      offset 0
+    ) e on true
+    left join lateral (
+      select t.observed_at, t.observed_until
+      from supasaasy.tombstones t
+      where t.app_key = p_app_key
+        and t.collection_key = p_collection_key
+        and t.external_id = i.external_id
+      offset 0
+    ) t on true
     left join supasaasy.sync_state s
       on s.app_key = p_app_key
       and s.collection_key = p_collection_key
@@ -1642,8 +1676,9 @@ begin
   ),
   gone as (
     delete from supasaasy.entities e
-    using judged j
-    where e.id = j.id and j.verdict in ('apply', 'apply_and_check')
+    where e.id = any (array(
+      select j.id from judged j where j.verdict in ('apply', 'apply_and_check')
+    ))
     returning e.external_id
   ),
   buried as (
@@ -1687,10 +1722,15 @@ begin
   loop
     select array_agg(e.external_id), max(e.observed_until)
     into v_child_ids, v_child_until
-    from supasaasy.entities e
-    where e.app_key = p_app_key
-      and e.collection_key = v_child
-      and e.parent_external_id = any (v_gone);
+    from unnest(v_gone) as g (external_id)
+    cross join lateral (
+      select c.external_id, c.observed_until
+      from supasaasy.entities c
+      where c.app_key = p_app_key
+        and c.collection_key = v_child
+        and c.parent_external_id = g.external_id
+      offset 0
+    ) e;
     if v_child_ids is not null then
       -- A child cannot outlive its parent, whatever was observed of it since.
       v_deleted := v_deleted + supasaasy.delete_rows(
@@ -1756,6 +1796,7 @@ declare
   v_removed text[];
   v_truncated text[];
   v_is_new boolean;
+  v_are_rows boolean;
 begin
   select r.* into strict v_resource
   from supasaasy.resources r
@@ -1857,16 +1898,14 @@ begin
     );
     continue when v_followed is null;
 
-    perform supasaasy.check_rows(
-      v_child.collection_key,
-      coalesce((
-        select jsonb_agg(c.payload)
-        from supasaasy.child_rows(v_followed, v_child.children_path) c
-      ), '[]')
-    );
-    select array_agg(c.payload ->> 'id'), array_agg(c.parent_external_id), array_agg(c.payload)
-    into v_child_ids, v_child_parents, v_child_payloads
+    select
+      array_agg(c.payload ->> 'id'), array_agg(c.parent_external_id), array_agg(c.payload),
+      bool_and(supasaasy.is_row(c.payload))
+    into v_child_ids, v_child_parents, v_child_payloads, v_are_rows
     from supasaasy.child_rows(v_followed, v_child.children_path) c;
+    if not v_are_rows then
+      perform supasaasy.check_rows(v_child.collection_key, to_jsonb(v_child_payloads));
+    end if;
     if v_child_ids is not null then
       v_child_rows := supasaasy.upsert_rows(
         p_app_key := p_app_key,
@@ -2159,20 +2198,24 @@ comment on function supasaasy.apply_event(supasaasy.apps, jsonb) is
 -- What the webhook function needs to know of an app before it reads a body.
 create function supasaasy.webhook_app(p_app_key text)
 returns jsonb
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select jsonb_build_object(
-    'connector', a.connector,
-    'enabled', a.enabled,
-    'logging', coalesce(a.config -> 'webhook_logging', 'false') <> 'false',
-    'secret_env', a.config ->> 'webhook_secret_env',
-    'secrets', supasaasy.vault_secrets(a.app_key, 'webhook_secret')
-  )
-  from supasaasy.apps a
-  where a.app_key = p_app_key and a.deleting_since is null;
+begin
+  return (
+    select jsonb_build_object(
+      'connector', a.connector,
+      'enabled', a.enabled,
+      'logging', coalesce(a.config -> 'webhook_logging', 'false') <> 'false',
+      'secret_env', a.config ->> 'webhook_secret_env',
+      'secrets', supasaasy.vault_secrets(a.app_key, 'webhook_secret')
+    )
+    from supasaasy.apps a
+    where a.app_key = p_app_key and a.deleting_since is null
+  );
+end;
 $$;
 
 -- Definer: functions hold no grant on apps.
@@ -2188,6 +2231,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
@@ -3185,6 +3229,7 @@ returns table (
 language plpgsql
 volatile
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 #variable_conflict use_column
@@ -3551,6 +3596,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_task supasaasy.sync_tasks%rowtype;
@@ -4001,10 +4047,12 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_until timestamptz := supasaasy.clock();
   v_task supasaasy.sync_tasks%rowtype;
+  v_app supasaasy.apps%rowtype;
   v_resource supasaasy.resources%rowtype;
   v_may_remove boolean;
   v_counts record;
@@ -4059,17 +4107,24 @@ begin
   elsif v_task.work_token is distinct from p_work_token then
     return jsonb_build_object('status', 'stale');
   end if;
-  perform supasaasy.measure_skew(v_task, p_provider_time, v_until);
+  if p_provider_time is not null then
+    perform supasaasy.measure_skew(v_task, p_provider_time, v_until);
+  end if;
   -- A page that was asked for before its job's key was refused is kept, but its chain ends.
-  v_refused := p_next_cursor is not null and supasaasy.is_job_refused(v_task.run_id);
-  if not v_refused then
+  select a.* into strict v_app from supasaasy.apps a where a.app_key = v_task.app_key;
+  v_refused := p_next_cursor is not null
+    and v_app.breaker_opened_at is not null
+    and supasaasy.is_job_refused(v_task.run_id);
+  if not v_refused and (v_app.failures > 0 or v_app.breaker_opened_at is not null) then
     perform supasaasy.close_breaker(v_task.app_key);
   end if;
 
   if v_task.kind = 'list' and not v_resource.filters_created then
     v_rows := supasaasy.rows_within(v_task.run_id, v_resource, p_rows);
   end if;
-  perform supasaasy.heed_rate(v_task.app_key, p_rate);
+  if p_rate is not null then
+    perform supasaasy.heed_rate(v_task.app_key, p_rate);
+  end if;
   if v_task.kind = 'children' and not exists (
     select from supasaasy.entities e
     where e.app_key = v_task.app_key
@@ -4108,12 +4163,14 @@ begin
       p_may_remove := v_may_remove,
       p_run_id := v_task.run_id
     );
-    update supasaasy.tombstones b
-    set merged_into = m.value
-    from jsonb_each_text(p_merged) as m (key, value)
-    where b.app_key = v_task.app_key
-      and b.collection_key = v_task.collection_key
-      and b.external_id = m.key;
+    if p_merged is not null then
+      update supasaasy.tombstones b
+      set merged_into = m.value
+      from jsonb_each_text(p_merged) as m (key, value)
+      where b.app_key = v_task.app_key
+        and b.collection_key = v_task.collection_key
+        and b.external_id = m.key;
+    end if;
   end if;
 
   v_listed := array(select r.value ->> 'id' from jsonb_array_elements(p_rows) as r (value));
@@ -4405,6 +4462,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_task supasaasy.sync_tasks%rowtype;
@@ -4932,6 +4990,7 @@ begin
             and not exists (
               select from supasaasy.sync_seen s
               where s.run_id = p_run.id and s.external_id = e.external_id
+              offset 0
             ) as absent
         from supasaasy.entities e
         where e.app_key = p_run.app_key
@@ -6120,14 +6179,22 @@ begin
         'page'
       ) as verdict
     from jsonb_array_elements(p_rows) as l (value)
-    left join supasaasy.entities e
-      on e.app_key = p_task.app_key
-      and e.collection_key = p_task.collection_key
-      and e.external_id = l.value ->> 'id'
-    left join supasaasy.tombstones t
-      on t.app_key = p_task.app_key
-      and t.collection_key = p_task.collection_key
-      and t.external_id = l.value ->> 'id'
+    left join lateral (
+      select e.id, e.api_version, e.raw_payload, e.observed_at, e.observed_until
+      from supasaasy.entities e
+      where e.app_key = p_task.app_key
+        and e.collection_key = p_task.collection_key
+        and e.external_id = l.value ->> 'id'
+      offset 0
+    ) e on true
+    left join lateral (
+      select t.observed_at, t.observed_until
+      from supasaasy.tombstones t
+      where t.app_key = p_task.app_key
+        and t.collection_key = p_task.collection_key
+        and t.external_id = l.value ->> 'id'
+      offset 0
+    ) t on true
   ),
   found as (
     insert into supasaasy.verify_findings (job_id, collection_key, external_id, finding)
