@@ -7,7 +7,7 @@ import { APP, type Bench, WEBHOOK_SECRET, withBench } from './stack.ts';
 import { type Figure, type Part, quantile, short } from './table.ts';
 
 const RATE = 100;
-const SECONDS = 20;
+const SECONDS = 60;
 const TRIES = [150, 200, 250, 300, 400, 500, 600];
 const TRY_SECONDS = 4;
 const LIMIT_MS = 250;
