@@ -1,8 +1,9 @@
 -- Owns the rate budgets: one bucket an app and one an endpoint of it, reserved before a request is
 -- made. Unlogged, since a crash may forget them: they begin anew at the provider's limits.
 --
--- Each bucket is a single instant, next_at: a request takes the later of now and next_at, and
--- moves it on by 1/rate. A refusal by the provider lowers the rate; it recovers with time.
+-- Each bucket is a single instant, next_at: a request waits for the later of its two, and moves each
+-- on by 1/rate from there or from now, so that a busy endpoint does not hold up the others. A refusal
+-- by the provider lowers the rate; it recovers with time.
 
 create unlogged table supasaasy.rate_budgets (
   app_key text not null,
@@ -46,6 +47,27 @@ $$;
 comment on function supasaasy.budget_rate(text, text) is
   'Requests per second that an app may make to an endpoint (* for all together).';
 
+-- Grows by a tenth in about thirteen seconds, from the least to the whole in six minutes.
+create function supasaasy.budget_share(
+  p_factor double precision,
+  p_slowed_at timestamptz
+)
+returns double precision
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return least(
+    1,
+    p_factor * exp(least(600, extract(epoch from supasaasy.clock() - p_slowed_at)) / 120)
+  );
+end;
+$$;
+
+comment on function supasaasy.budget_share(double precision, timestamptz) is
+  'The share of a budget that may be used now: what its last refusal left, recovered since.';
+
 -- The wait is at most p_patience; where it would be longer nothing is reserved, and the caller
 -- comes back after it.
 create function supasaasy.reserve_request(
@@ -82,9 +104,9 @@ begin
     return v_slot - v_now;
   end if;
   update supasaasy.rate_budgets b
-  set next_at = v_slot + interval '1 second' / (
+  set next_at = greatest(b.next_at, v_now) + interval '1 second' / (
     supasaasy.budget_rate(p_app_key, b.endpoint)
-    * least(1, b.factor + extract(epoch from v_now - b.slowed_at) / 120)
+    * supasaasy.budget_share(b.factor, b.slowed_at)
   )
   where b.app_key = p_app_key and b.endpoint in ('*', p_endpoint);
   return v_slot - v_now;
@@ -94,33 +116,38 @@ $$;
 comment on function supasaasy.reserve_request(text, text, interval) is
   'Reserves one request; returns how long to wait, more than p_patience if nothing was reserved.';
 
--- What the provider named as its reason tells which bucket was too fast.
+-- What the provider named as its reason tells which bucket was too fast. Requests that were under way
+-- when the budget was lowered are refused too: they do not lower it once more.
 create function supasaasy.slow_down(
   p_app_key text,
   p_endpoint text,
   p_reason text,
-  p_retry_after interval
+  p_retry_after interval,
+  p_begun_at timestamptz default null
 )
 returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
+declare
+  v_now timestamptz := supasaasy.clock();
 begin
   update supasaasy.rate_budgets b
-  set factor = greatest(
-      0.05,
-      least(1, b.factor + extract(epoch from supasaasy.clock() - b.slowed_at) / 120) * 0.7
-    ),
-    slowed_at = supasaasy.clock(),
-    next_at = greatest(b.next_at, supasaasy.clock() + coalesce(p_retry_after, '0'))
+  set factor = greatest(0.05, supasaasy.budget_share(b.factor, b.slowed_at) * 0.9),
+    slowed_at = v_now
+  where b.app_key = p_app_key
+    and b.endpoint = case when p_reason like 'global%' then '*' else p_endpoint end
+    and (p_begun_at is null or p_begun_at > b.slowed_at);
+  update supasaasy.rate_budgets b
+  set next_at = greatest(b.next_at, v_now + coalesce(p_retry_after, '0'))
   where b.app_key = p_app_key
     and b.endpoint = case when p_reason like 'global%' then '*' else p_endpoint end;
 end;
 $$;
 
-comment on function supasaasy.slow_down(text, text, text, interval) is
-  'Lowers the budget that a provider''s refusal names.';
+comment on function supasaasy.slow_down(text, text, text, interval, timestamptz) is
+  'Lowers the budget that a provider''s refusal names, once for all that was under way.';
 
 -- What a provider says of its own window: {"limit", "remaining", "reset"} (reset in unix seconds). Once
 -- only the share that is left to others remains, nothing is asked before the window ends.

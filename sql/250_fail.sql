@@ -142,7 +142,13 @@ begin
   end if;
 
   if p_class = 'rate_limited' then
-    perform supasaasy.slow_down(v_task.app_key, v_resource.endpoint, p_reason, v_retry_after);
+    perform supasaasy.slow_down(
+      p_app_key := v_task.app_key,
+      p_endpoint := v_resource.endpoint,
+      p_reason := p_reason,
+      p_retry_after := v_retry_after,
+      p_begun_at := v_task.begun_at
+    );
     update supasaasy.sync_tasks t
     set error_class = p_class,
       error_message = v_message

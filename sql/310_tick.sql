@@ -80,6 +80,7 @@ volatile
 set search_path = ''
 as $$
 declare
+  v_began timestamptz := clock_timestamp();
   v_run record;
 begin
   p_done := 0;
@@ -87,16 +88,19 @@ begin
     when 'expire' then
       p_done := supasaasy.expire_leases(500);
     when 'sweep' then
-      for v_run in
-        select r.id, r.app_key
-        from supasaasy.sync_runs r
-        where r.status = 'sweeping' and r.swept_to is not null
-        order by r.app_key, r.id
-        limit 10
       loop
-        perform supasaasy.lock_queue(v_run.app_key);
-        perform supasaasy.advance_run(v_run.id);
-        p_done := p_done + 1;
+        for v_run in
+          select r.id, r.app_key
+          from supasaasy.sync_runs r
+          where r.status = 'sweeping' and r.swept_to is not null
+          order by r.app_key, r.id
+          limit 10
+        loop
+          perform supasaasy.lock_queue(v_run.app_key);
+          perform supasaasy.advance_run(v_run.id);
+          p_done := p_done + 1;
+        end loop;
+        exit when not found or clock_timestamp() > v_began + interval '1 second';
       end loop;
     when 'watch' then
       p_done := supasaasy.watch();

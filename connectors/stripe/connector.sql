@@ -6,7 +6,7 @@ insert into supasaasy.connectors (
   connector, display_name, api_version, max_concurrency, rate_live, rate_sandbox, rate_endpoint,
   event_lag, event_retention
 )
-values ('stripe', 'Stripe', '2026-10-28.endive', 8, 100, 25, 25, '60 seconds', '30 days');
+values ('stripe', 'Stripe', '2026-10-28.endive', 20, 100, 25, 25, '60 seconds', '30 days');
 
 -- 1293840000 is the first second of 2011: no Stripe object is older.
 insert into supasaasy.resources (

@@ -3400,8 +3400,9 @@ comment on function supasaasy.release_task(bigint, uuid) is
 -- Owns the rate budgets: one bucket an app and one an endpoint of it, reserved before a request is
 -- made. Unlogged, since a crash may forget them: they begin anew at the provider's limits.
 --
--- Each bucket is a single instant, next_at: a request takes the later of now and next_at, and
--- moves it on by 1/rate. A refusal by the provider lowers the rate; it recovers with time.
+-- Each bucket is a single instant, next_at: a request waits for the later of its two, and moves each
+-- on by 1/rate from there or from now, so that a busy endpoint does not hold up the others. A refusal
+-- by the provider lowers the rate; it recovers with time.
 
 create unlogged table supasaasy.rate_budgets (
   app_key text not null,
@@ -3445,6 +3446,27 @@ $$;
 comment on function supasaasy.budget_rate(text, text) is
   'Requests per second that an app may make to an endpoint (* for all together).';
 
+-- Grows by a tenth in about thirteen seconds, from the least to the whole in six minutes.
+create function supasaasy.budget_share(
+  p_factor double precision,
+  p_slowed_at timestamptz
+)
+returns double precision
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return least(
+    1,
+    p_factor * exp(least(600, extract(epoch from supasaasy.clock() - p_slowed_at)) / 120)
+  );
+end;
+$$;
+
+comment on function supasaasy.budget_share(double precision, timestamptz) is
+  'The share of a budget that may be used now: what its last refusal left, recovered since.';
+
 -- The wait is at most p_patience; where it would be longer nothing is reserved, and the caller
 -- comes back after it.
 create function supasaasy.reserve_request(
@@ -3481,9 +3503,9 @@ begin
     return v_slot - v_now;
   end if;
   update supasaasy.rate_budgets b
-  set next_at = v_slot + interval '1 second' / (
+  set next_at = greatest(b.next_at, v_now) + interval '1 second' / (
     supasaasy.budget_rate(p_app_key, b.endpoint)
-    * least(1, b.factor + extract(epoch from v_now - b.slowed_at) / 120)
+    * supasaasy.budget_share(b.factor, b.slowed_at)
   )
   where b.app_key = p_app_key and b.endpoint in ('*', p_endpoint);
   return v_slot - v_now;
@@ -3493,33 +3515,38 @@ $$;
 comment on function supasaasy.reserve_request(text, text, interval) is
   'Reserves one request; returns how long to wait, more than p_patience if nothing was reserved.';
 
--- What the provider named as its reason tells which bucket was too fast.
+-- What the provider named as its reason tells which bucket was too fast. Requests that were under way
+-- when the budget was lowered are refused too: they do not lower it once more.
 create function supasaasy.slow_down(
   p_app_key text,
   p_endpoint text,
   p_reason text,
-  p_retry_after interval
+  p_retry_after interval,
+  p_begun_at timestamptz default null
 )
 returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
+declare
+  v_now timestamptz := supasaasy.clock();
 begin
   update supasaasy.rate_budgets b
-  set factor = greatest(
-      0.05,
-      least(1, b.factor + extract(epoch from supasaasy.clock() - b.slowed_at) / 120) * 0.7
-    ),
-    slowed_at = supasaasy.clock(),
-    next_at = greatest(b.next_at, supasaasy.clock() + coalesce(p_retry_after, '0'))
+  set factor = greatest(0.05, supasaasy.budget_share(b.factor, b.slowed_at) * 0.9),
+    slowed_at = v_now
+  where b.app_key = p_app_key
+    and b.endpoint = case when p_reason like 'global%' then '*' else p_endpoint end
+    and (p_begun_at is null or p_begun_at > b.slowed_at);
+  update supasaasy.rate_budgets b
+  set next_at = greatest(b.next_at, v_now + coalesce(p_retry_after, '0'))
   where b.app_key = p_app_key
     and b.endpoint = case when p_reason like 'global%' then '*' else p_endpoint end;
 end;
 $$;
 
-comment on function supasaasy.slow_down(text, text, text, interval) is
-  'Lowers the budget that a provider''s refusal names.';
+comment on function supasaasy.slow_down(text, text, text, interval, timestamptz) is
+  'Lowers the budget that a provider''s refusal names, once for all that was under way.';
 
 -- What a provider says of its own window: {"limit", "remaining", "reset"} (reset in unix seconds). Once
 -- only the share that is left to others remains, nothing is asked before the window ends.
@@ -4503,7 +4530,13 @@ begin
   end if;
 
   if p_class = 'rate_limited' then
-    perform supasaasy.slow_down(v_task.app_key, v_resource.endpoint, p_reason, v_retry_after);
+    perform supasaasy.slow_down(
+      p_app_key := v_task.app_key,
+      p_endpoint := v_resource.endpoint,
+      p_reason := p_reason,
+      p_retry_after := v_retry_after,
+      p_begun_at := v_task.begun_at
+    );
     update supasaasy.sync_tasks t
     set error_class = p_class,
       error_message = v_message
@@ -5863,6 +5896,7 @@ volatile
 set search_path = ''
 as $$
 declare
+  v_began timestamptz := clock_timestamp();
   v_run record;
 begin
   p_done := 0;
@@ -5870,16 +5904,19 @@ begin
     when 'expire' then
       p_done := supasaasy.expire_leases(500);
     when 'sweep' then
-      for v_run in
-        select r.id, r.app_key
-        from supasaasy.sync_runs r
-        where r.status = 'sweeping' and r.swept_to is not null
-        order by r.app_key, r.id
-        limit 10
       loop
-        perform supasaasy.lock_queue(v_run.app_key);
-        perform supasaasy.advance_run(v_run.id);
-        p_done := p_done + 1;
+        for v_run in
+          select r.id, r.app_key
+          from supasaasy.sync_runs r
+          where r.status = 'sweeping' and r.swept_to is not null
+          order by r.app_key, r.id
+          limit 10
+        loop
+          perform supasaasy.lock_queue(v_run.app_key);
+          perform supasaasy.advance_run(v_run.id);
+          p_done := p_done + 1;
+        end loop;
+        exit when not found or clock_timestamp() > v_began + interval '1 second';
       end loop;
     when 'watch' then
       p_done := supasaasy.watch();
@@ -8978,7 +9015,7 @@ insert into supasaasy.connectors (
   connector, display_name, api_version, max_concurrency, rate_live, rate_sandbox, rate_endpoint,
   event_lag, event_retention
 )
-values ('stripe', 'Stripe', '2026-10-28.endive', 8, 100, 25, 25, '60 seconds', '30 days');
+values ('stripe', 'Stripe', '2026-10-28.endive', 20, 100, 25, 25, '60 seconds', '30 days');
 
 -- 1293840000 is the first second of 2011: no Stripe object is older.
 insert into supasaasy.resources (

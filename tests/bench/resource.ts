@@ -52,7 +52,7 @@ async function wholeAccount(config: Record<string, unknown>): Promise<Figure[]> 
       live: true,
       latencyMs: LATENCY_MS,
       rateLimit: true,
-      data: { customers: 20_000, subscriptions: 20_000, products: 1500, historyEvents: false },
+      data: { customers: 12_000, subscriptions: 12_000, products: 8_000, historyEvents: false },
     });
     await addApp({ live: true, config });
     const before = await cpuSeconds();
