@@ -8,7 +8,7 @@ import { type Figure, type Part, short } from './table.ts';
 const CUSTOMERS = 10_000;
 const SUBSCRIPTIONS = 5_000;
 const CHANGED_SHARE = 0.01;
-const IDLE_SECONDS = 50;
+const IDLE_SECONDS = 30;
 
 /** What the functions call; each invocation of fetch-page begins with begin_page. */
 const RPCS = [

@@ -5,7 +5,7 @@ import { type Bench, withBench } from './stack.ts';
 import { median, type Part, quantile, short, spread } from './table.ts';
 
 const FORGED = 10_000;
-const CUSTOMERS = 16_000;
+const CUSTOMERS = 12_000;
 
 interface Flood {
   /** How many were answered with each status. */

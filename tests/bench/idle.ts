@@ -5,8 +5,8 @@ import { declareComplete } from './fill.ts';
 import { type Part, short } from './table.ts';
 
 const APPS = 100;
-const SECONDS = 60;
-const QUIET_SECONDS = 20;
+const SECONDS = 45;
+const QUIET_SECONDS = 15;
 
 interface Hour {
   cpu: number;

@@ -273,5 +273,5 @@ scenario('a whole workspace: contacts, companies, conversations with all their p
       seconds.toFixed(0)
     } s; the functions' peak memory ${peak.toFixed(0)} MiB`,
   );
-  assert.ok(peak < 512, `${peak} MiB`);
+  assert.ok(peak < 256, `${peak} MiB`);
 });
