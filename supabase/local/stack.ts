@@ -21,6 +21,9 @@ import {
 import { assertFree, logFile, running, start, stop, until } from './processes.ts';
 import { copyExtensions, setAuthenticatorPassword, stackIdOf, startServer } from './server.ts';
 
+/** A hosted worker has 256 MB: what would not fit there must not fit here either. */
+const HOSTED_HEAP = '--v8-flags=--max-old-space-size=128';
+
 /** The processes of a stack, in the order in which they start. */
 export const PROCESSES = ['postgres', 'gateway', 'functions', 'workers'] as const;
 export type ProcessName = (typeof PROCESSES)[number];
@@ -94,6 +97,7 @@ async function startTypeScript(
       'run',
       '-A',
       '--quiet',
+      ...(name === 'functions' ? [HOSTED_HEAP] : []),
       new URL(`${name}.ts`, import.meta.url).pathname,
     ],
     env: childEnv(instance, extra),

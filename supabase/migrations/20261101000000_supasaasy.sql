@@ -9106,20 +9106,31 @@ create function supasaasy.stripe_period(
   p_field text
 )
 returns timestamptz
-language sql
+language plpgsql
 immutable
 parallel safe
 set search_path = ''
 as $$
-  select coalesce(
-    supasaasy.unix_time(p_subscription -> p_field),
-    (
-      select supasaasy.unix_time(i.item -> p_field)
-      from jsonb_path_query(p_subscription, '$.items.data[*]') as i (item)
-      order by supasaasy.unix_time(i.item -> 'current_period_end') nulls last
-      limit 1
-    )
+declare
+  v_time timestamptz := supasaasy.unix_time(p_subscription -> p_field);
+  v_items jsonb;
+begin
+  if v_time is not null then
+    return v_time;
+  end if;
+  v_items := p_subscription #> '{items,data}';
+  if jsonb_typeof(v_items) <> 'array' then
+    return null;
+  elsif jsonb_array_length(v_items) = 1 then
+    return supasaasy.unix_time(v_items -> 0 -> p_field);
+  end if;
+  return (
+    select supasaasy.unix_time(i.item -> p_field)
+    from jsonb_array_elements(v_items) as i (item)
+    order by supasaasy.unix_time(i.item -> 'current_period_end') nulls last
+    limit 1
   );
+end;
 $$;
 
 comment on function supasaasy.stripe_period(jsonb, text) is
