@@ -7,6 +7,11 @@
 -- Functions are executable by public from the moment they are created, so 900_grants.sql revokes
 -- them all at the end of the same transaction. Global default privileges would do it earlier, but
 -- they would also change the functions of the project this is installed into.
+--
+-- How the SQL stays fast, in all files: what a page calls is PL/pgSQL, since a SQL function that is not
+-- inlined is planned anew at each call; the functions that are called from outside keep generic plans
+-- (plan_cache_mode); and rows are looked up one by one (lateral ... offset 0), because a table that is
+-- being filled has no statistics yet, and a plan that is kept would read all of it for each page.
 
 create extension if not exists pg_cron;
 create extension if not exists pg_net with schema extensions;
