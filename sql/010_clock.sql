@@ -1,10 +1,12 @@
 -- Owns time: the one clock that every lease, backoff and interval is measured with, and the
 -- time-ordered ids that follow it.
 
+-- Stable, so that what is due is found by index, not by reading all that is not; so it may stand still
+-- within a statement.
 create function supasaasy.clock()
 returns timestamptz
 language plpgsql
-volatile
+stable
 parallel safe
 set search_path = ''
 as $$

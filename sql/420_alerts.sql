@@ -74,7 +74,9 @@ select s.app_key, 'stale', s.collection_key,
   format('complete as of %s only', s.complete_as_of)
 from supasaasy.sync_state s
 join supasaasy.apps a on a.app_key = s.app_key and a.enabled
-where greatest(s.complete_as_of, s.events_as_of) < supasaasy.clock() - supasaasy.setting('stale_after')::interval
+-- The moment is one for all rows: it is worked out once.
+where greatest(s.complete_as_of, s.events_as_of)
+    < (select supasaasy.clock() - supasaasy.setting('stale_after')::interval)
   and s.collection_key = any (supasaasy.app_resources(s.app_key))
   and exists (select from supasaasy.schedules c where c.app_key = s.app_key and c.enabled);
 
