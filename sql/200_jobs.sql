@@ -183,7 +183,7 @@ where state in ('pending', 'waiting');
 -- page's writes cost an entry in each index.
 create index sync_tasks_leased_idx on supasaasy.sync_tasks (app_key)
 where state = 'leased';
-create index sync_tasks_run_idx on supasaasy.sync_tasks (run_id, collection_key, state);
+create index sync_tasks_run_idx on supasaasy.sync_tasks (run_id, state);
 create index sync_tasks_alone_idx on supasaasy.sync_tasks (finished_at)
 where run_id is null and finished_at is not null;
 create index sync_tasks_doubt_idx on supasaasy.sync_tasks (app_key, collection_key)

@@ -10,8 +10,9 @@
 --
 -- How the SQL stays fast, in all files: what a page calls is PL/pgSQL, since a SQL function that is not
 -- inlined is planned anew at each call; the functions that are called from outside keep generic plans
--- (plan_cache_mode); and rows are looked up one by one (lateral ... offset 0), because a table that is
--- being filled has no statistics yet, and a plan that is kept would read all of it for each page.
+-- (plan_cache_mode) that may not read whole tables (enable_seqscan); and rows are looked up one by one
+-- (lateral ... offset 0), because a table that is being filled has no statistics yet, and a plan that
+-- is kept would read all of it for each page.
 
 create extension if not exists pg_cron;
 create extension if not exists pg_net with schema extensions;
@@ -2239,6 +2240,7 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
@@ -2646,7 +2648,7 @@ where state in ('pending', 'waiting');
 -- page's writes cost an entry in each index.
 create index sync_tasks_leased_idx on supasaasy.sync_tasks (app_key)
 where state = 'leased';
-create index sync_tasks_run_idx on supasaasy.sync_tasks (run_id, collection_key, state);
+create index sync_tasks_run_idx on supasaasy.sync_tasks (run_id, state);
 create index sync_tasks_alone_idx on supasaasy.sync_tasks (finished_at)
 where run_id is null and finished_at is not null;
 create index sync_tasks_doubt_idx on supasaasy.sync_tasks (app_key, collection_key)
@@ -3631,6 +3633,7 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   v_task supasaasy.sync_tasks%rowtype;
@@ -4082,6 +4085,7 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   v_until timestamptz := supasaasy.clock();
@@ -4497,6 +4501,7 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   v_task supasaasy.sync_tasks%rowtype;

@@ -13,7 +13,7 @@ function statements(from: number, to: number): string[] {
     parent_external_id, api_version, raw_payload, source_created_at, observed_at, observed_until,
     archived_at)`;
   const rest =
-    `to_timestamp(1500000000 + i * 100), now() - interval '1 hour', now() - interval '1 hour'`;
+    `to_timestamp(1500000000 + i * 10), now() - interval '1 hour', now() - interval '1 hour'`;
   const id = (prefix: string) => `'${prefix}_' || left(md5(i::text), 14)`;
   const series = (share: number) =>
     `generate_series(${Math.floor(from * share) + 1}, ${Math.floor(to * share)}) as i`;
@@ -22,14 +22,14 @@ function statements(from: number, to: number): string[] {
   return [
     `${insert}
     select '${APP}', 'stripe_customer', ${id('cus')}, null, '${VERSION}',
-      t.customer || jsonb_build_object('id', ${id('cus')}, 'created', 1500000000 + i * 100,
+      t.customer || jsonb_build_object('id', ${id('cus')}, 'created', 1500000000 + i * 10,
         'email', 'person.' || i || '@example.com', 'name', 'Person ' || i),
       ${rest}, null
     from ${series(0.7)}, bench.templates t`,
     `${insert}
     select '${APP}', 'stripe_subscription', ${id('sub')}, null, '${VERSION}',
       jsonb_set(t.subscription, '{items,data,0,id}', to_jsonb(${id('si')}))
-        || jsonb_build_object('id', ${id('sub')}, 'created', 1500000000 + i * 100,
+        || jsonb_build_object('id', ${id('sub')}, 'created', 1500000000 + i * 10,
           'customer', ${id('cus')}, 'status', ${status}),
       ${rest}, case when ${status} = 'canceled' then now() end
     from ${series(0.15)}, bench.templates t`,
