@@ -6,8 +6,8 @@
 --
 -- How the SQL stays fast, in all files: what a page calls is PL/pgSQL, since a SQL function that is not
 -- inlined is planned anew at each call; the functions that are called from outside keep generic plans
--- (plan_cache_mode) that may not read whole tables (enable_seqscan); and rows are looked up one by one
--- (lateral ... offset 0), because a table that is being filled has no statistics yet, and a plan that
+-- (plan_cache_mode) that may not read whole tables (enable_seqscan; without jit, which takes its price
+-- for a slow plan and compiles); and rows are looked up one by one (lateral ... offset 0), because a table that is being filled has no statistics yet, and a plan that
 -- is kept would read all of it for each page.
 
 create extension if not exists pg_cron;

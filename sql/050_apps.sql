@@ -287,6 +287,27 @@ $$;
 comment on function supasaasy.app_resources(text) is
   'The collection keys that an app syncs, parents first.';
 
+-- A later version of a connector may have dropped a resource that an app names: before something is
+-- decided by that list, it must be right.
+create function supasaasy.check_app_resources(p_app supasaasy.apps)
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if p_app.config ? 'sync_resources' then
+    perform supasaasy.resolve_resources(
+      p_app.connector,
+      array(select jsonb_array_elements_text(p_app.config -> 'sync_resources'))
+    );
+  end if;
+end;
+$$;
+
+comment on function supasaasy.check_app_resources(supasaasy.apps) is
+  'Raises 22023 when an app''s sync_resources are none of its connector''s.';
+
 create function supasaasy.app_api_version(p_app_key text)
 returns text
 language plpgsql

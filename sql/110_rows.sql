@@ -108,6 +108,7 @@ language plpgsql
 volatile
 set search_path = ''
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_resource supasaasy.resources%rowtype;

@@ -25,6 +25,7 @@ language plpgsql
 volatile
 set search_path = ''
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_now timestamptz := supasaasy.clock();
@@ -124,6 +125,10 @@ begin
         from judged j
         where j.buried and j.verdict in ('apply', 'apply_and_check')
       ))
+      -- Until something is revived, nothing is read.
+      and exists (
+        select from judged j where j.buried and j.verdict in ('apply', 'apply_and_check')
+      )
   ),
   written as (
     insert into supasaasy.entities as e (

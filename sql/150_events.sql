@@ -263,6 +263,7 @@ security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);

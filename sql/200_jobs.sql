@@ -244,6 +244,20 @@ $$;
 comment on function supasaasy.lock_queue(text) is
   'Until the end of the transaction: only this one decides about the app''s jobs and turns.';
 
+create function supasaasy.try_lock_queue(p_app_key text)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  return pg_try_advisory_xact_lock(hashtextextended(p_app_key, 7306));
+end;
+$$;
+
+comment on function supasaasy.try_lock_queue(text) is
+  'lock_queue, unless somebody holds it; whether it was had.';
+
 -- A full sync of a resource that was complete before measures how true it had stayed.
 create view supasaasy.drift
 with (security_invoker = true)

@@ -95,12 +95,13 @@ comment on function supasaasy.ping() is
 
 create function supasaasy.answer_ping(p_token uuid)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select case
-    when not exists (select from supasaasy.heartbeat h where h.ping_token = p_token)
+begin
+  return case
+    when not exists (select from supasaasy.heartbeat h where h.singleton and h.ping_token = p_token)
       then jsonb_build_object('status', 'refused', 'reason', 'the start token is not valid')
     else jsonb_build_object('status', 'ping', 'env', coalesce((
       select jsonb_agg(distinct n.name)
@@ -111,6 +112,7 @@ as $$
       where a.enabled and n.name is not null
     ), '[]'))
   end;
+end;
 $$;
 
 comment on function supasaasy.answer_ping(uuid) is

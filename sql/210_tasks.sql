@@ -26,10 +26,15 @@ begin
   ) then
     v_parents := array(
       select distinct e.parent_external_id
-      from supasaasy.entities e
-      where e.app_key = p_app_key
-        and e.collection_key = p_collection_key
-        and e.external_id = any (p_ids)
+      from unnest(p_ids) as i (external_id)
+      cross join lateral (
+        select o.parent_external_id
+        from supasaasy.entities o
+        where o.app_key = p_app_key
+          and o.collection_key = p_collection_key
+          and o.external_id = i.external_id
+        offset 0
+      ) e
     );
     perform supasaasy.request_children(p_app_key, p_collection_key, v_parents, p_run_id);
     return;
@@ -160,6 +165,7 @@ language plpgsql
 stable
 set search_path = ''
 set enable_seqscan = off
+set jit = off
 as $$
 begin
   return exists (
@@ -190,9 +196,10 @@ language plpgsql
 volatile
 set search_path = ''
 set enable_seqscan = off
+set jit = off
 as $$
 declare
-  v_from text := coalesce((select c.app_key from supasaasy.claim_turn c), '');
+  v_from text := coalesce((select c.app_key from supasaasy.claim_turn c where c.singleton), '');
   v_at text := v_from;
   v_next text;
   v_app supasaasy.apps%rowtype;
@@ -246,6 +253,7 @@ volatile
 set search_path = ''
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare

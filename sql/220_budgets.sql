@@ -3,7 +3,8 @@
 --
 -- Each bucket is a single instant, next_at: a request waits for the later of its two, and moves each
 -- on by 1/rate from there or from now, so that a busy endpoint does not hold up the others. A refusal
--- by the provider lowers the rate; it recovers with time.
+-- by the provider lowers the rate; it recovers with time. Where it also asks several endpoints to wait,
+-- what was reserved on them comes out together once, which may be refused and lowers the rate again.
 
 create unlogged table supasaasy.rate_budgets (
   app_key text not null,

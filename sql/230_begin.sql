@@ -14,6 +14,7 @@ security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_task supasaasy.sync_tasks%rowtype;

@@ -210,6 +210,7 @@ security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_until timestamptz := supasaasy.clock();

@@ -13,6 +13,7 @@ language plpgsql
 volatile
 set search_path = ''
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_limit integer := supasaasy.setting('sweep_batch')::integer;

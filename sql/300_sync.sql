@@ -166,6 +166,7 @@ begin
       message = format('cannot sync "%s": the list of resources is empty', p_app_key),
       hint = 'Name at least one resource, or leave the argument out to sync them all.';
   end if;
+  perform supasaasy.check_app_resources(v_app);
   if p_resources is null then
     v_resources := supasaasy.app_resources(p_app_key);
   else

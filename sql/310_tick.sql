@@ -81,6 +81,7 @@ set search_path = ''
 as $$
 declare
   v_began timestamptz := clock_timestamp();
+  v_before integer;
   v_run record;
 begin
   p_done := 0;
@@ -88,7 +89,9 @@ begin
     when 'expire' then
       p_done := supasaasy.expire_leases(500);
     when 'sweep' then
+      -- An app that is busy is left to its pages, and none waits long for the tick's commit.
       loop
+        v_before := p_done;
         for v_run in
           select r.id, r.app_key
           from supasaasy.sync_runs r
@@ -96,11 +99,13 @@ begin
           order by r.app_key, r.id
           limit 10
         loop
-          perform supasaasy.lock_queue(v_run.app_key);
-          perform supasaasy.advance_run(v_run.id);
-          p_done := p_done + 1;
+          exit when clock_timestamp() > v_began + interval '300 milliseconds';
+          if supasaasy.try_lock_queue(v_run.app_key) then
+            perform supasaasy.advance_run(v_run.id);
+            p_done := p_done + 1;
+          end if;
         end loop;
-        exit when not found or clock_timestamp() > v_began + interval '1 second';
+        exit when p_done = v_before;
       end loop;
     when 'watch' then
       p_done := supasaasy.watch();

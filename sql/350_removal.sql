@@ -127,6 +127,7 @@ begin
       message = format('cannot prune %s rows', coalesce(p_limit::text, 'null')),
       hint = 'Give a limit of at least 1; call again until it returns 0.';
   end if;
+  perform supasaasy.check_app_resources(v_app);
   for v_collection, v_parent in
     select r.collection_key, r.parent_collection_key
     from supasaasy.resources r

@@ -10,8 +10,8 @@
 --
 -- How the SQL stays fast, in all files: what a page calls is PL/pgSQL, since a SQL function that is not
 -- inlined is planned anew at each call; the functions that are called from outside keep generic plans
--- (plan_cache_mode) that may not read whole tables (enable_seqscan); and rows are looked up one by one
--- (lateral ... offset 0), because a table that is being filled has no statistics yet, and a plan that
+-- (plan_cache_mode) that may not read whole tables (enable_seqscan; without jit, which takes its price
+-- for a slow plan and compiles); and rows are looked up one by one (lateral ... offset 0), because a table that is being filled has no statistics yet, and a plan that
 -- is kept would read all of it for each page.
 
 create extension if not exists pg_cron;
@@ -901,6 +901,27 @@ $$;
 comment on function supasaasy.app_resources(text) is
   'The collection keys that an app syncs, parents first.';
 
+-- A later version of a connector may have dropped a resource that an app names: before something is
+-- decided by that list, it must be right.
+create function supasaasy.check_app_resources(p_app supasaasy.apps)
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if p_app.config ? 'sync_resources' then
+    perform supasaasy.resolve_resources(
+      p_app.connector,
+      array(select jsonb_array_elements_text(p_app.config -> 'sync_resources'))
+    );
+  end if;
+end;
+$$;
+
+comment on function supasaasy.check_app_resources(supasaasy.apps) is
+  'Raises 22023 when an app''s sync_resources are none of its connector''s.';
+
 create function supasaasy.app_api_version(p_app_key text)
 returns text
 language plpgsql
@@ -1320,6 +1341,7 @@ language plpgsql
 volatile
 set search_path = ''
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_resource supasaasy.resources%rowtype;
@@ -1408,6 +1430,7 @@ language plpgsql
 volatile
 set search_path = ''
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_now timestamptz := supasaasy.clock();
@@ -1507,6 +1530,10 @@ begin
         from judged j
         where j.buried and j.verdict in ('apply', 'apply_and_check')
       ))
+      -- Until something is revived, nothing is read.
+      and exists (
+        select from judged j where j.buried and j.verdict in ('apply', 'apply_and_check')
+      )
   ),
   written as (
     insert into supasaasy.entities as e (
@@ -1626,6 +1653,7 @@ language plpgsql
 volatile
 set search_path = ''
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_now timestamptz := supasaasy.clock();
@@ -1787,6 +1815,7 @@ language plpgsql
 volatile
 set search_path = ''
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_resource supasaasy.resources%rowtype;
@@ -2241,6 +2270,7 @@ security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_app supasaasy.apps%rowtype := supasaasy.find_app(p_app_key);
@@ -2709,6 +2739,20 @@ $$;
 comment on function supasaasy.lock_queue(text) is
   'Until the end of the transaction: only this one decides about the app''s jobs and turns.';
 
+create function supasaasy.try_lock_queue(p_app_key text)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  return pg_try_advisory_xact_lock(hashtextextended(p_app_key, 7306));
+end;
+$$;
+
+comment on function supasaasy.try_lock_queue(text) is
+  'lock_queue, unless somebody holds it; whether it was had.';
+
 -- A full sync of a resource that was complete before measures how true it had stayed.
 create view supasaasy.drift
 with (security_invoker = true)
@@ -2831,12 +2875,13 @@ comment on function supasaasy.ping() is
 
 create function supasaasy.answer_ping(p_token uuid)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select case
-    when not exists (select from supasaasy.heartbeat h where h.ping_token = p_token)
+begin
+  return case
+    when not exists (select from supasaasy.heartbeat h where h.singleton and h.ping_token = p_token)
       then jsonb_build_object('status', 'refused', 'reason', 'the start token is not valid')
     else jsonb_build_object('status', 'ping', 'env', coalesce((
       select jsonb_agg(distinct n.name)
@@ -2847,6 +2892,7 @@ as $$
       where a.enabled and n.name is not null
     ), '[]'))
   end;
+end;
 $$;
 
 comment on function supasaasy.answer_ping(uuid) is
@@ -3020,10 +3066,15 @@ begin
   ) then
     v_parents := array(
       select distinct e.parent_external_id
-      from supasaasy.entities e
-      where e.app_key = p_app_key
-        and e.collection_key = p_collection_key
-        and e.external_id = any (p_ids)
+      from unnest(p_ids) as i (external_id)
+      cross join lateral (
+        select o.parent_external_id
+        from supasaasy.entities o
+        where o.app_key = p_app_key
+          and o.collection_key = p_collection_key
+          and o.external_id = i.external_id
+        offset 0
+      ) e
     );
     perform supasaasy.request_children(p_app_key, p_collection_key, v_parents, p_run_id);
     return;
@@ -3154,6 +3205,7 @@ language plpgsql
 stable
 set search_path = ''
 set enable_seqscan = off
+set jit = off
 as $$
 begin
   return exists (
@@ -3184,9 +3236,10 @@ language plpgsql
 volatile
 set search_path = ''
 set enable_seqscan = off
+set jit = off
 as $$
 declare
-  v_from text := coalesce((select c.app_key from supasaasy.claim_turn c), '');
+  v_from text := coalesce((select c.app_key from supasaasy.claim_turn c where c.singleton), '');
   v_at text := v_from;
   v_next text;
   v_app supasaasy.apps%rowtype;
@@ -3240,6 +3293,7 @@ volatile
 set search_path = ''
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -3411,7 +3465,8 @@ comment on function supasaasy.release_task(bigint, uuid) is
 --
 -- Each bucket is a single instant, next_at: a request waits for the later of its two, and moves each
 -- on by 1/rate from there or from now, so that a busy endpoint does not hold up the others. A refusal
--- by the provider lowers the rate; it recovers with time.
+-- by the provider lowers the rate; it recovers with time. Where it also asks several endpoints to wait,
+-- what was reserved on them comes out together once, which may be refused and lowers the rate again.
 
 create unlogged table supasaasy.rate_budgets (
   app_key text not null,
@@ -3634,6 +3689,7 @@ security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_task supasaasy.sync_tasks%rowtype;
@@ -4086,6 +4142,7 @@ security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_until timestamptz := supasaasy.clock();
@@ -4502,6 +4559,7 @@ security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_task supasaasy.sync_tasks%rowtype;
@@ -4999,6 +5057,7 @@ language plpgsql
 volatile
 set search_path = ''
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_limit integer := supasaasy.setting('sweep_batch')::integer;
@@ -5456,6 +5515,7 @@ begin
       message = format('cannot sync "%s": the list of resources is empty', p_app_key),
       hint = 'Name at least one resource, or leave the argument out to sync them all.';
   end if;
+  perform supasaasy.check_app_resources(v_app);
   if p_resources is null then
     v_resources := supasaasy.app_resources(p_app_key);
   else
@@ -5909,6 +5969,7 @@ set search_path = ''
 as $$
 declare
   v_began timestamptz := clock_timestamp();
+  v_before integer;
   v_run record;
 begin
   p_done := 0;
@@ -5916,7 +5977,9 @@ begin
     when 'expire' then
       p_done := supasaasy.expire_leases(500);
     when 'sweep' then
+      -- An app that is busy is left to its pages, and none waits long for the tick's commit.
       loop
+        v_before := p_done;
         for v_run in
           select r.id, r.app_key
           from supasaasy.sync_runs r
@@ -5924,11 +5987,13 @@ begin
           order by r.app_key, r.id
           limit 10
         loop
-          perform supasaasy.lock_queue(v_run.app_key);
-          perform supasaasy.advance_run(v_run.id);
-          p_done := p_done + 1;
+          exit when clock_timestamp() > v_began + interval '300 milliseconds';
+          if supasaasy.try_lock_queue(v_run.app_key) then
+            perform supasaasy.advance_run(v_run.id);
+            p_done := p_done + 1;
+          end if;
         end loop;
-        exit when not found or clock_timestamp() > v_began + interval '1 second';
+        exit when p_done = v_before;
       end loop;
     when 'watch' then
       p_done := supasaasy.watch();
@@ -6205,6 +6270,7 @@ language plpgsql
 volatile
 set search_path = ''
 set enable_seqscan = off
+set jit = off
 as $$
 begin
   inserted := 0;
@@ -7238,6 +7304,7 @@ begin
       message = format('cannot prune %s rows', coalesce(p_limit::text, 'null')),
       hint = 'Give a limit of at least 1; call again until it returns 0.';
   end if;
+  perform supasaasy.check_app_resources(v_app);
   for v_collection, v_parent in
     select r.collection_key, r.parent_collection_key
     from supasaasy.resources r

@@ -1,6 +1,6 @@
 begin;
 set local search_path = extensions, public;
-select plan(13);
+select plan(14);
 
 create temporary view functions as
 select p.oid::regprocedure::text as name, p.*
@@ -15,6 +15,11 @@ where c.relnamespace = 'supasaasy'::regnamespace;
 select is_empty(
   $$ select name from functions where not 'search_path=""' = any (coalesce(proconfig, '{}')) $$,
   'every function has an empty search_path'
+);
+select is_empty(
+  $$ select name from functions
+     where 'enable_seqscan=off' = any (proconfig) and not 'jit=off' = any (proconfig) $$,
+  'whoever makes a plan look dear does not have it compiled'
 );
 select is_empty(
   $$ select name from functions f
