@@ -107,8 +107,6 @@ returns boolean
 language plpgsql
 volatile
 set search_path = ''
-set enable_seqscan = off
-set jit = off
 as $$
 declare
   v_resource supasaasy.resources%rowtype;

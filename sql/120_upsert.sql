@@ -24,8 +24,6 @@ create function supasaasy.upsert_rows(
 language plpgsql
 volatile
 set search_path = ''
-set enable_seqscan = off
-set jit = off
 as $$
 declare
   v_now timestamptz := supasaasy.clock();

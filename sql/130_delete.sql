@@ -14,8 +14,6 @@ returns integer
 language plpgsql
 volatile
 set search_path = ''
-set enable_seqscan = off
-set jit = off
 as $$
 declare
   v_now timestamptz := supasaasy.clock();

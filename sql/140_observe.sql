@@ -24,8 +24,6 @@ create function supasaasy.observe(
 language plpgsql
 volatile
 set search_path = ''
-set enable_seqscan = off
-set jit = off
 as $$
 declare
   v_resource supasaasy.resources%rowtype;

@@ -164,8 +164,6 @@ returns boolean
 language plpgsql
 stable
 set search_path = ''
-set enable_seqscan = off
-set jit = off
 as $$
 begin
   return exists (
@@ -195,8 +193,6 @@ returns text[]
 language plpgsql
 volatile
 set search_path = ''
-set enable_seqscan = off
-set jit = off
 as $$
 declare
   v_from text := coalesce((select c.app_key from supasaasy.claim_turn c where c.singleton), '');

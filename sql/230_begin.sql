@@ -79,12 +79,7 @@ begin
   end if;
   if not v_begins and supasaasy.is_job_refused(v_task.run_id) then
     -- Its job failed when somebody held this task: it must not wait for a probe.
-    update supasaasy.sync_tasks t
-    set error_class = 'auth',
-      error_message = v_app.breaker_message
-    where t.id = p_task_id;
-    perform supasaasy.end_task(p_task_id, 'failed');
-    perform supasaasy.fail_job_tasks(p_task_id);
+    perform supasaasy.fail_refused(p_task_id);
     return jsonb_build_object('status', 'later', 'next', supasaasy.next_task(v_app.app_key));
   end if;
   if not v_begins then
@@ -166,6 +161,26 @@ $$;
 
 comment on function supasaasy.is_job_refused(bigint) is
   'Whether the key of a run''s job was refused, so that its tasks fail without asking.';
+
+create function supasaasy.fail_refused(p_task_id bigint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  update supasaasy.sync_tasks t
+  set error_class = 'auth',
+    error_message = coalesce(a.breaker_message, 'the key was refused')
+  from supasaasy.apps a
+  where t.id = p_task_id and a.app_key = t.app_key;
+  perform supasaasy.end_task(p_task_id, 'failed');
+  perform supasaasy.fail_job_tasks(p_task_id);
+end;
+$$;
+
+comment on function supasaasy.fail_refused(bigint) is
+  'Fails a task of a job whose key was refused, and what else the job has open.';
 
 create function supasaasy.issue_start_token(p_task_id bigint)
 returns jsonb

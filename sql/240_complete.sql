@@ -395,25 +395,20 @@ begin
     answer = v_answer
   where t.id = p_task_id
   returning t.* into v_task;
+  if p_next_cursor is not null
+    and not v_refused
+    and v_task.kind = 'list'
+    and supasaasy.split_task(v_task, v_resource) > 0
+  then
+    perform supasaasy.start_tasks(1, v_task.app_key);
+  end if;
   if v_goes_on then
-    if v_task.kind = 'list' and supasaasy.split_task(v_task, v_resource) > 0 then
-      perform supasaasy.start_tasks(1, v_task.app_key);
-    end if;
     return v_answer;
   end if;
 
   if v_refused then
-    update supasaasy.sync_tasks t
-    set error_class = 'auth',
-      error_message = coalesce(a.breaker_message, 'the key was refused')
-    from supasaasy.apps a
-    where t.id = p_task_id and a.app_key = t.app_key;
-    perform supasaasy.end_task(p_task_id, 'failed');
-    perform supasaasy.fail_job_tasks(p_task_id);
+    perform supasaasy.fail_refused(p_task_id);
   elsif p_next_cursor is not null then
-    if v_task.kind = 'list' and supasaasy.split_task(v_task, v_resource) > 0 then
-      perform supasaasy.start_tasks(1, v_task.app_key);
-    end if;
     perform supasaasy.put_back(p_task_id);
   elsif v_task.again_after is null then
     -- Only now: what was just observed may have asked for this very fetch once more.

@@ -49,8 +49,6 @@ create function supasaasy.verify_page(
 language plpgsql
 volatile
 set search_path = ''
-set enable_seqscan = off
-set jit = off
 as $$
 begin
   inserted := 0;

@@ -1340,8 +1340,6 @@ returns boolean
 language plpgsql
 volatile
 set search_path = ''
-set enable_seqscan = off
-set jit = off
 as $$
 declare
   v_resource supasaasy.resources%rowtype;
@@ -1429,8 +1427,6 @@ create function supasaasy.upsert_rows(
 language plpgsql
 volatile
 set search_path = ''
-set enable_seqscan = off
-set jit = off
 as $$
 declare
   v_now timestamptz := supasaasy.clock();
@@ -1652,8 +1648,6 @@ returns integer
 language plpgsql
 volatile
 set search_path = ''
-set enable_seqscan = off
-set jit = off
 as $$
 declare
   v_now timestamptz := supasaasy.clock();
@@ -1814,8 +1808,6 @@ create function supasaasy.observe(
 language plpgsql
 volatile
 set search_path = ''
-set enable_seqscan = off
-set jit = off
 as $$
 declare
   v_resource supasaasy.resources%rowtype;
@@ -3204,8 +3196,6 @@ returns boolean
 language plpgsql
 stable
 set search_path = ''
-set enable_seqscan = off
-set jit = off
 as $$
 begin
   return exists (
@@ -3235,8 +3225,6 @@ returns text[]
 language plpgsql
 volatile
 set search_path = ''
-set enable_seqscan = off
-set jit = off
 as $$
 declare
   v_from text := coalesce((select c.app_key from supasaasy.claim_turn c where c.singleton), '');
@@ -3754,12 +3742,7 @@ begin
   end if;
   if not v_begins and supasaasy.is_job_refused(v_task.run_id) then
     -- Its job failed when somebody held this task: it must not wait for a probe.
-    update supasaasy.sync_tasks t
-    set error_class = 'auth',
-      error_message = v_app.breaker_message
-    where t.id = p_task_id;
-    perform supasaasy.end_task(p_task_id, 'failed');
-    perform supasaasy.fail_job_tasks(p_task_id);
+    perform supasaasy.fail_refused(p_task_id);
     return jsonb_build_object('status', 'later', 'next', supasaasy.next_task(v_app.app_key));
   end if;
   if not v_begins then
@@ -3841,6 +3824,26 @@ $$;
 
 comment on function supasaasy.is_job_refused(bigint) is
   'Whether the key of a run''s job was refused, so that its tasks fail without asking.';
+
+create function supasaasy.fail_refused(p_task_id bigint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  update supasaasy.sync_tasks t
+  set error_class = 'auth',
+    error_message = coalesce(a.breaker_message, 'the key was refused')
+  from supasaasy.apps a
+  where t.id = p_task_id and a.app_key = t.app_key;
+  perform supasaasy.end_task(p_task_id, 'failed');
+  perform supasaasy.fail_job_tasks(p_task_id);
+end;
+$$;
+
+comment on function supasaasy.fail_refused(bigint) is
+  'Fails a task of a job whose key was refused, and what else the job has open.';
 
 create function supasaasy.issue_start_token(p_task_id bigint)
 returns jsonb
@@ -4327,25 +4330,20 @@ begin
     answer = v_answer
   where t.id = p_task_id
   returning t.* into v_task;
+  if p_next_cursor is not null
+    and not v_refused
+    and v_task.kind = 'list'
+    and supasaasy.split_task(v_task, v_resource) > 0
+  then
+    perform supasaasy.start_tasks(1, v_task.app_key);
+  end if;
   if v_goes_on then
-    if v_task.kind = 'list' and supasaasy.split_task(v_task, v_resource) > 0 then
-      perform supasaasy.start_tasks(1, v_task.app_key);
-    end if;
     return v_answer;
   end if;
 
   if v_refused then
-    update supasaasy.sync_tasks t
-    set error_class = 'auth',
-      error_message = coalesce(a.breaker_message, 'the key was refused')
-    from supasaasy.apps a
-    where t.id = p_task_id and a.app_key = t.app_key;
-    perform supasaasy.end_task(p_task_id, 'failed');
-    perform supasaasy.fail_job_tasks(p_task_id);
+    perform supasaasy.fail_refused(p_task_id);
   elsif p_next_cursor is not null then
-    if v_task.kind = 'list' and supasaasy.split_task(v_task, v_resource) > 0 then
-      perform supasaasy.start_tasks(1, v_task.app_key);
-    end if;
     perform supasaasy.put_back(p_task_id);
   elsif v_task.again_after is null then
     -- Only now: what was just observed may have asked for this very fetch once more.
@@ -6269,8 +6267,6 @@ create function supasaasy.verify_page(
 language plpgsql
 volatile
 set search_path = ''
-set enable_seqscan = off
-set jit = off
 as $$
 begin
   inserted := 0;

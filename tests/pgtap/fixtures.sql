@@ -40,6 +40,27 @@ as $$
   select set_config('supasaasy.clock', (supasaasy.clock() + p_by)::text, true);
 $$;
 
+-- How many rows of these tables a statement reads, by any way: what grows with it grows with the data.
+create function tests.rows_read_by(
+  p_statement text,
+  p_tables text[]
+)
+returns bigint
+language plpgsql
+as $$
+declare
+  v_read constant text := 'select sum(seq_tup_read + idx_tup_fetch) from pg_stat_xact_user_tables '
+    || 'where schemaname = ''supasaasy'' and relname = any ($1)';
+  v_before bigint;
+  v_after bigint;
+begin
+  execute v_read into v_before using p_tables;
+  execute p_statement;
+  execute v_read into v_after using p_tables;
+  return v_after - v_before;
+end;
+$$;
+
 -- The open task of a collection (and of an object, if one is named).
 create function tests.task(
   p_collection_key text,

@@ -14,27 +14,11 @@ as $$
   from generate_series(p_number * 50 + 1, p_number * 50 + 50) as i;
 $$;
 
--- Rows of entities that this transaction has read so far, by any way.
-create function pg_temp.rows_read()
-returns bigint
-language sql
-volatile
-as $$
-  select s.seq_tup_read + s.idx_tup_fetch
-  from pg_stat_xact_user_tables s
-  where s.relid = 'supasaasy.entities'::regclass;
-$$;
-
 create function pg_temp.rows_read_by(p_statement text)
 returns bigint
-language plpgsql
+language sql
 as $$
-declare
-  v_before bigint := pg_temp.rows_read();
-begin
-  execute p_statement;
-  return pg_temp.rows_read() - v_before;
-end;
+  select tests.rows_read_by(p_statement, array['entities', 'tombstones']);
 $$;
 
 select tests.have_app();

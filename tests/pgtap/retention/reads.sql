@@ -20,21 +20,9 @@ analyze supasaasy.tombstones, supasaasy.seen_events, supasaasy.sync_tasks;
 
 create function pg_temp.rows_read_by(p_statement text)
 returns bigint
-language plpgsql
+language sql
 as $$
-declare
-  v_before bigint;
-begin
-  select sum(s.seq_tup_read + s.idx_tup_fetch) into v_before
-  from pg_stat_xact_user_tables s
-  where s.relname in ('tombstones', 'seen_events', 'sync_tasks');
-  execute p_statement;
-  return (
-    select sum(s.seq_tup_read + s.idx_tup_fetch) - v_before
-    from pg_stat_xact_user_tables s
-    where s.relname in ('tombstones', 'seen_events', 'sync_tasks')
-  );
-end;
+  select tests.rows_read_by(p_statement, array['tombstones', 'seen_events', 'sync_tasks']);
 $$;
 
 select cmp_ok(
