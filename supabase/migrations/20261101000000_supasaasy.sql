@@ -6745,14 +6745,15 @@ begin
   from fired f
   where s.id = f.id;
   -- A tick that is under way has locks of several apps, and cron fires both in the same second. It
-  -- skips the rows that are held here, so it is waited for: the next tick may be a minute away.
+  -- skips the rows that are held here, so it is waited for; and where it comes second it finds its work
+  -- done, since the next one may be a minute away.
   perform pg_advisory_xact_lock(7308);
-  return supasaasy.start_schedules(100);
+  return coalesce((supasaasy.tick() ->> 'schedule')::integer, 0);
 end;
 $$;
 
 comment on function supasaasy.fire_schedules(text) is
-  'Run by pg_cron: marks the schedules of an expression as due, and starts those whose turn it is.';
+  'Run by pg_cron: marks the schedules of an expression as due, and ticks; returns how many began.';
 
 -- The same sync that is still open is found, not queued again: runs do not pile up.
 create function supasaasy.start_schedules(p_limit integer)

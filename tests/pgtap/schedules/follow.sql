@@ -1,6 +1,6 @@
 begin;
 set local search_path = extensions, public;
-select plan(21);
+select plan(22);
 
 select tests.have_app('a');
 select tests.have_app('b');
@@ -57,7 +57,15 @@ select is(
   (select array_agg(app_key || ' ' || mode || ' ' || resources::text) from supasaasy.sync_jobs),
   array['a full {stripe_customer}'], 'the job is what the schedule says'
 );
+create temporary table lost as select start_token from supasaasy.sync_tasks where state = 'leased';
+update supasaasy.sync_tasks set lease_expires_at = supasaasy.clock() where state = 'leased';
 select supasaasy.fire_schedules('*/5 * * * *');
+select results_eq(
+  $$ select count(*)::integer, (select count(*)::integer from supasaasy.sync_tasks t where t.start_token in (
+       select l.start_token from lost l)) from lost $$,
+  $$ values (1, 0) $$,
+  'the tick that a fire keeps out is made up for: a lost start is repeated'
+);
 select is((select count(*)::integer from supasaasy.sync_jobs), 1, 'overlapping runs do not pile up');
 select is(
   (select state from supasaasy.schedule_status where app_key = 'a' and cron like '*/5%'), 'on time',
